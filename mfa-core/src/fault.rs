@@ -1,0 +1,242 @@
+//! What can be wrong with the store, each with what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Something is wrong with the store or the machine. A login that meets one is refused; it never
+/// means "not enrolled". No text of a file ever stands in it.
+#[derive(Debug)]
+pub enum Fault {
+    /// A system call failed.
+    Io {
+        /// What was being done, as in "cannot open".
+        doing: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// A file that cannot be trusted: its type, owner, mode or size.
+    Untrusted {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, as in "is a symbolic link".
+        what: &'static str,
+    },
+    /// A file whose content is damaged or was altered.
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it; nothing of its content.
+        what: &'static str,
+    },
+    /// There is no key.
+    NoKey {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// There is a key, but no store.
+    NoStore {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file was made under another key.
+    OtherKey {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Records exist, but the key that they were made under is gone.
+    KeyLost {
+        /// Where the key should be.
+        key: PathBuf,
+        /// Where the records are.
+        records: PathBuf,
+    },
+    /// There is state of a user, but no record.
+    LostRecord {
+        /// Where the record should be.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// The record belongs to a name that the system gives another user id.
+    OtherUser {
+        /// Which record.
+        path: PathBuf,
+        /// The name in the record.
+        user: String,
+    },
+    /// Somebody holds the lock.
+    Busy {
+        /// The directory that is locked.
+        path: PathBuf,
+        /// The process that holds it, if the kernel tells.
+        pid: Option<u32>,
+    },
+    /// The name service failed: whether the user exists is not known.
+    NameService {
+        /// Why.
+        error: io::Error,
+    },
+    /// The caller limits the size of files so far that the use of a code cannot be recorded.
+    FileSizeLimit,
+    /// The kernel gave no random bytes.
+    NoRandom,
+    /// There is no memory for the digest of a backup code.
+    NoMemory,
+}
+
+impl Fault {
+    /// For `map_err`: a failed system call on `path`.
+    pub fn io<E: Into<io::Error>>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> Fault {
+        move |error| Fault::Io {
+            doing,
+            path: path.to_path_buf(),
+            error: error.into(),
+        }
+    }
+
+    /// A damaged file.
+    pub fn damaged(path: &Path, what: &'static str) -> Fault {
+        Fault::Damaged {
+            path: path.to_path_buf(),
+            what,
+        }
+    }
+
+    /// A file that must not be trusted.
+    pub fn untrusted(path: &Path, what: &'static str) -> Fault {
+        Fault::Untrusted {
+            path: path.to_path_buf(),
+            what,
+        }
+    }
+
+    /// Whether this says that the file is not there, and nothing else.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Fault::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the disk could not take a write, as opposed to anything else that can go wrong:
+    /// read-only, full, over quota, or failing.
+    pub fn is_disk(&self) -> bool {
+        use nix::libc::{EDQUOT, EIO, ENOSPC, EROFS};
+        matches!(self, Fault::Io { error, .. }
+            if matches!(error.raw_os_error(), Some(EROFS | ENOSPC | EDQUOT | EIO)))
+    }
+
+    fn is_denial(error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::PermissionDenied
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Io { doing, path, error } if Fault::is_denial(error) => write!(
+                f,
+                "{doing} {}: permission denied. This must run as root",
+                path.display()
+            ),
+            Fault::Io { doing, path, error } => {
+                write!(f, "{doing} {}: {}", path.display(), text_of(error))
+            }
+            Fault::Untrusted { path, what } => write!(
+                f,
+                "{} {what}. It must belong to root and be closed to everybody else; find out who \
+                 changed it before you mend it",
+                path.display()
+            ),
+            Fault::Damaged { path, what } => write!(
+                f,
+                "{} {what}. Bring it back from a backup; a user's record can also be removed with \
+                 mfa-admin disable and made anew with mfa-admin enroll",
+                path.display()
+            ),
+            Fault::NoKey { path } => write!(
+                f,
+                "there is no key ({}). Make one with: mfa-admin init",
+                path.display()
+            ),
+            Fault::NoStore { path } => write!(
+                f,
+                "there is a key, but no store ({}). Is the file system under {} mounted? If the \
+                 store is gone for good, make an empty one with: mfa-admin init --new-store",
+                path.display(),
+                path.parent().unwrap_or(path).display()
+            ),
+            Fault::OtherKey { path } => write!(
+                f,
+                "{} was made under another key than the one in /etc/pam_mfa/key. Bring back the \
+                 key that belongs to it",
+                path.display()
+            ),
+            Fault::KeyLost { key, records } => write!(
+                f,
+                "there are records in {}, but their key ({}) is gone. Bring the key back from a \
+                 backup; without it the records are worthless: remove them, then run mfa-admin init",
+                records.display(),
+                key.display()
+            ),
+            Fault::LostRecord { path, uid } => write!(
+                f,
+                "{} is missing, but there is state of uid {uid}: the record was lost. Bring it \
+                 back from a backup, make a new one with mfa-admin enroll, or remove the user's \
+                 state with mfa-admin disable",
+                path.display()
+            ),
+            Fault::OtherUser { path, user } => write!(
+                f,
+                "{} belongs to {}, who has another user id now. If the id was given to \
+                 somebody else, run: mfa-admin disable, then mfa-admin enroll",
+                path.display(),
+                user.escape_debug()
+            ),
+            Fault::Busy {
+                path,
+                pid: Some(pid),
+            } => write!(
+                f,
+                "{} is locked by process {pid}. Wait for it to end, or end it",
+                path.display()
+            ),
+            Fault::Busy { path, pid: None } => write!(
+                f,
+                "{} is locked by another process. Wait for it to end",
+                path.display()
+            ),
+            Fault::NameService { error } => write!(
+                f,
+                "the name service failed ({}): whether the user exists is not known",
+                text_of(error)
+            ),
+            Fault::FileSizeLimit => write!(
+                f,
+                "the caller limits the size of files (ulimit -f): the use of a code cannot be \
+                 recorded"
+            ),
+            Fault::NoRandom => write!(f, "the kernel gave no random bytes"),
+            Fault::NoMemory => write!(f, "there is no memory to check a backup code with"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The system's words for an error, without Rust's "(os error 13)".
+fn text_of(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
+        None => error.kind().to_string(),
+    }
+}
+
+/// Turns "not there" into `None`.
+pub fn absent_as_none<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match result {
+        Ok(there) => Ok(Some(there)),
+        Err(fault) if fault.is_absence() => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}

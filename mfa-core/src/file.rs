@@ -1,0 +1,301 @@
+//! Files and directories of ours: opened without following links, checked, then used.
+//!
+//! A file is trusted only if it is of the right type, belongs to root (or to the effective user,
+//! so that tests need no root) and is closed to everybody else.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir as Listing;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+
+use crate::fault::Fault;
+
+/// Who besides the owner may look into a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privacy {
+    /// Nobody (0700).
+    Private,
+    /// Everybody may read, nobody may write (0755).
+    Readable,
+}
+
+impl Privacy {
+    fn forbidden_bits(self) -> u32 {
+        match self {
+            Privacy::Private => 0o077,
+            Privacy::Readable => 0o022,
+        }
+    }
+
+    fn mode(self) -> Mode {
+        match self {
+            Privacy::Private => Mode::from_bits_truncate(0o700),
+            Privacy::Readable => Mode::from_bits_truncate(0o755),
+        }
+    }
+}
+
+/// An open, checked directory.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+const OPEN: OFlag = OFlag::O_CLOEXEC
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_NONBLOCK)
+    .union(OFlag::O_NOCTTY);
+
+impl Dir {
+    /// Opens and checks a directory of ours by its full path. Its parents are not looked at.
+    pub fn open(path: &Path, privacy: Privacy) -> Result<Dir, Fault> {
+        Dir::open_at(
+            nix::fcntl::AT_FDCWD,
+            path.as_os_str(),
+            path.to_path_buf(),
+            privacy,
+        )
+    }
+
+    /// Opens and checks a private directory inside this one.
+    pub fn dir(&self, name: &str) -> Result<Dir, Fault> {
+        Dir::open_at(
+            self.fd.as_fd(),
+            OsStr::new(name),
+            self.path.join(name),
+            Privacy::Private,
+        )
+    }
+
+    fn open_at(
+        at: BorrowedFd<'_>,
+        name: &OsStr,
+        path: PathBuf,
+        privacy: Privacy,
+    ) -> Result<Dir, Fault> {
+        let fd = openat(
+            at,
+            name,
+            OPEN | OFlag::O_DIRECTORY | OFlag::O_RDONLY,
+            Mode::empty(),
+        )
+        .map_err(|errno| open_fault(errno, &path))?;
+        let stat = fstat(&fd).map_err(Fault::io("cannot look at", &path))?;
+        check(&stat, SFlag::S_IFDIR, privacy.forbidden_bits(), &path)?;
+        Ok(Dir { fd, path })
+    }
+
+    /// Makes the directory inside this one if it is not there, and opens it.
+    pub fn make(&self, name: &str) -> Result<Dir, Fault> {
+        match mkdirat(&self.fd, name, Privacy::Private.mode()) {
+            Ok(()) | Err(Errno::EEXIST) => self.dir(name),
+            Err(errno) => Err(Fault::io(
+                "cannot make the directory",
+                &self.path.join(name),
+            )(errno)),
+        }
+    }
+
+    /// Makes a directory of ours by its full path if it is not there, and opens it. Whatever the
+    /// umask, a new one gets the mode that `privacy` stands for.
+    pub fn make_path(path: &Path, privacy: Privacy) -> Result<Dir, Fault> {
+        match nix::unistd::mkdir(path, privacy.mode()) {
+            Err(Errno::EEXIST) => Dir::open(path, privacy),
+            Err(errno) => Err(Fault::io("cannot make the directory", path)(errno)),
+            Ok(()) => {
+                let dir = Dir::open(path, privacy)?;
+                fchmod(&dir.fd, privacy.mode())
+                    .map_err(Fault::io("cannot set the mode of", path))?;
+                Ok(dir)
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A duplicate of the handle, to lock the directory with.
+    pub fn handle(&self) -> Result<File, Fault> {
+        let fd = self.fd.try_clone();
+        fd.map(File::from)
+            .map_err(Fault::io("cannot open", &self.path))
+    }
+
+    /// Whether the path still leads to this directory (and not to a newer one of the same name).
+    pub fn is_current(&self) -> bool {
+        let (Ok(ours), Ok(there)) = (fstat(&self.fd), nix::sys::stat::lstat(&self.path)) else {
+            return false;
+        };
+        (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+    }
+
+    /// Opens and checks a private file inside this directory.
+    pub fn file(&self, name: &str, access: OFlag) -> Result<File, Fault> {
+        let path = self.path.join(name);
+        let (file, stat) = self.open_file(name, access)?;
+        check(
+            &stat,
+            SFlag::S_IFREG,
+            Privacy::Private.forbidden_bits(),
+            &path,
+        )?;
+        Ok(file)
+    }
+
+    fn open_file(&self, name: &str, access: OFlag) -> Result<(File, FileStat), Fault> {
+        let path = self.path.join(name);
+        let fd = openat(&self.fd, name, OPEN | access, Mode::empty())
+            .map_err(|errno| open_fault(errno, &path))?;
+        let stat = fstat(&fd).map_err(Fault::io("cannot look at", &path))?;
+        Ok((File::from(fd), stat))
+    }
+
+    /// Reads a private file of at most `cap` bytes.
+    pub fn read(&self, name: &str, cap: usize) -> Result<Vec<u8>, Fault> {
+        read_capped(
+            self.file(name, OFlag::O_RDONLY)?,
+            cap,
+            &self.path.join(name),
+        )
+    }
+
+    /// Reads a file of at most `cap` bytes that everybody may read and only its owner may write.
+    pub fn read_readable(&self, name: &str, cap: usize) -> Result<Vec<u8>, Fault> {
+        let path = self.path.join(name);
+        let (file, stat) = self.open_file(name, OFlag::O_RDONLY)?;
+        check(
+            &stat,
+            SFlag::S_IFREG,
+            Privacy::Readable.forbidden_bits(),
+            &path,
+        )?;
+        read_capped(file, cap, &path)
+    }
+
+    /// Makes a file that must not exist yet, 0600 whatever the umask.
+    pub fn create(&self, name: &str) -> Result<File, Fault> {
+        let path = self.path.join(name);
+        let flags = OPEN | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
+        let mode = Mode::from_bits_truncate(0o600);
+        let fd = openat(&self.fd, name, flags, mode).map_err(Fault::io("cannot create", &path))?;
+        fchmod(&fd, mode).map_err(Fault::io("cannot set the mode of", &path))?;
+        Ok(File::from(fd))
+    }
+
+    /// Makes a new file with this content and waits until the disk has it. An unfinished one is
+    /// removed.
+    pub fn write_new(&self, name: &str, content: &[u8]) -> Result<(), Fault> {
+        let mut file = self.create(name)?;
+        let written = file.write_all(content).and_then(|()| file.sync_all());
+        if written.is_err() {
+            self.unlink(name)?;
+        }
+        written.map_err(Fault::io("cannot write", &self.path.join(name)))
+    }
+
+    /// Renames a file inside this directory. Without `replace` an existing `to` is an error.
+    pub fn rename(&self, from: &str, to: &str, replace: bool) -> Result<(), Fault> {
+        let flags = match replace {
+            true => RenameFlags::empty(),
+            false => RenameFlags::RENAME_NOREPLACE,
+        };
+        renameat2(&self.fd, from, &self.fd, to, flags)
+            .map_err(Fault::io("cannot rename", &self.path.join(to)))
+    }
+
+    /// Removes a file; one that is not there is no error.
+    pub fn unlink(&self, name: &str) -> Result<(), Fault> {
+        self.remove(name, UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// Removes an empty directory; one that is not there is no error.
+    pub fn remove_dir(&self, name: &str) -> Result<(), Fault> {
+        self.remove(name, UnlinkatFlags::RemoveDir)
+    }
+
+    fn remove(&self, name: &str, flags: UnlinkatFlags) -> Result<(), Fault> {
+        match unlinkat(&self.fd, name, flags) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(Fault::io("cannot remove", &self.path.join(name))(errno)),
+        }
+    }
+
+    /// Makes renames and removals in this directory durable.
+    pub fn sync(&self) -> Result<(), Fault> {
+        nix::unistd::fsync(&self.fd).map_err(Fault::io("cannot sync", &self.path))
+    }
+
+    /// The names in this directory, without `.` and `..`, in no order. Names that are not UTF-8
+    /// are none of ours and left out.
+    pub fn names(&self) -> Result<Vec<String>, Fault> {
+        let fault = || Fault::io::<Errno>("cannot list", &self.path);
+        let fd = openat(&self.fd, ".", OPEN | OFlag::O_DIRECTORY, Mode::empty()).map_err(fault())?;
+        let mut listing = Listing::from_fd(fd).map_err(fault())?;
+        let mut names = Vec::new();
+        for entry in listing.iter() {
+            let entry = entry.map_err(fault())?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            names.extend(
+                name.to_str()
+                    .filter(|n| *n != "." && *n != "..")
+                    .map(str::to_owned),
+            );
+        }
+        Ok(names)
+    }
+}
+
+/// Says what an error on opening means: `O_NOFOLLOW` answers a link with ELOOP (or ENOTDIR where a
+/// directory was asked for), a socket or a device without driver with ENXIO.
+fn open_fault(errno: Errno, path: &Path) -> Fault {
+    match errno {
+        Errno::ELOOP => Fault::untrusted(path, "is a symbolic link"),
+        Errno::ENOTDIR => Fault::untrusted(path, "is not a directory"),
+        Errno::EISDIR | Errno::ENXIO => Fault::untrusted(path, "is not a regular file"),
+        errno => Fault::io("cannot open", path)(errno),
+    }
+}
+
+fn check(stat: &FileStat, kind: SFlag, forbidden: u32, path: &Path) -> Result<(), Fault> {
+    let no = |what| Err(Fault::untrusted(path, what));
+    if stat.st_mode & SFlag::S_IFMT.bits() != kind.bits() {
+        return no(match kind {
+            SFlag::S_IFDIR => "is not a directory",
+            _ => "is not a regular file",
+        });
+    }
+    if stat.st_uid != 0 && stat.st_uid != geteuid().as_raw() {
+        return no("does not belong to root");
+    }
+    if stat.st_mode & forbidden != 0 {
+        return no("is open to others");
+    }
+    if kind == SFlag::S_IFREG && stat.st_nlink != 1 {
+        return no("has a second name (hard link)");
+    }
+    Ok(())
+}
+
+fn read_capped(file: File, cap: usize, path: &Path) -> Result<Vec<u8>, Fault> {
+    // One byte more than allowed tells a file that is too large; the room is taken once, so that
+    // no half-read copy of a key is left behind by a growing buffer.
+    let mut content = Vec::with_capacity(cap + 1);
+    file.take(cap as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(Fault::io("cannot read", path))?;
+    match content.len() <= cap {
+        true => Ok(content),
+        false => Err(Fault::untrusted(path, "is larger than any of ours")),
+    }
+}

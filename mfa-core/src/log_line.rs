@@ -1,0 +1,202 @@
+//! One line a decision for the system's log. No secret and nothing of what was typed stands in it.
+
+use std::fmt::Write as _;
+
+use crate::judge::Miss;
+use crate::login::Request;
+use crate::verdict::{Method, Refusal, Verdict};
+
+/// How grave a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Somebody was let in.
+    Info,
+    /// Somebody was refused.
+    Notice,
+    /// Somebody was let in, but something needs to be mended.
+    Warning,
+    /// Somebody was refused because something needs to be mended.
+    Error,
+}
+
+/// Writes the line of a verdict.
+pub fn write(log: &dyn Fn(Level, &str), request: &Request, verdict: &Verdict) {
+    let (level, text) = decision(request, verdict);
+    log(
+        level,
+        &format!("pam_mfa({}:auth): {text}", clean(&request.service)),
+    );
+}
+
+fn decision(request: &Request, verdict: &Verdict) -> (Level, String) {
+    match verdict {
+        Verdict::Granted(grant) => {
+            let mut line = format!("granted user={}", clean(&request.user));
+            match &grant.method {
+                Method::Totp { device } => put(&mut line, "method=totp device", device),
+                Method::Backup { left } => put(&mut line, "method=backup left", &left.to_string()),
+            }
+            put_source(&mut line, request);
+            match &grant.only_in_run {
+                None => (Level::Info, line),
+                Some(fault) => (
+                    Level::Warning,
+                    format!("{line} warning=\"{}\"", quoted(fault)),
+                ),
+            }
+        }
+        Verdict::Refused(refusals) => refused(request, refusals),
+    }
+}
+
+fn refused(request: &Request, refusals: &[Refusal]) -> (Level, String) {
+    let words: Vec<&str> = refusals.iter().map(Refusal::word).collect();
+    let mut line = format!(
+        "refused user={} reason={}",
+        name(request, refusals),
+        words.join(",")
+    );
+    put_source(&mut line, request);
+    match refusals.iter().find_map(detail) {
+        None => (Level::Notice, line),
+        Some((level, detail)) => (level, format!("{line} {detail}")),
+    }
+}
+
+/// People type passwords where a name is asked for: the name of an unknown user is not logged.
+fn name(request: &Request, refusals: &[Refusal]) -> String {
+    let unknown = refusals
+        .iter()
+        .any(|refusal| matches!(refusal, Refusal::UnknownUser));
+    if unknown {
+        "(unknown)".to_owned()
+    } else {
+        clean(&request.user)
+    }
+}
+
+fn detail(refusal: &Refusal) -> Option<(Level, String)> {
+    match refusal {
+        Refusal::Missed(Miss::Wrong {
+            clock_off: Some(minutes),
+        }) => {
+            let which = if *minutes > 0 { "ahead" } else { "behind" };
+            let minutes = minutes.unsigned_abs().max(1);
+            let text = format!(
+                "hint=\"clock off by about {minutes} min: the device is {which} of this machine\""
+            );
+            Some((Level::Notice, text))
+        }
+        Refusal::Fault(fault) => Some((Level::Error, format!("error=\"{}\"", quoted(fault)))),
+        Refusal::Config(text) | Refusal::Arguments(text) => {
+            Some((Level::Error, format!("error=\"{}\"", quoted(text))))
+        }
+        _ => None,
+    }
+}
+
+fn put_source(line: &mut String, request: &Request) {
+    put(line, "rhost", request.rhost.as_deref().unwrap_or_default());
+    put(line, "tty", request.tty.as_deref().unwrap_or_default());
+}
+
+fn put(line: &mut String, key: &str, value: &str) {
+    // Writing to a String cannot fail.
+    let _ = write!(line, " {key}={}", clean(value));
+}
+
+/// The longest value in a line, in characters.
+const LONGEST: usize = 256;
+
+/// A value that cannot end the line, nor look like the next key, nor move a terminal's cursor.
+fn clean(value: &str) -> String {
+    let escaped = value.chars().take(LONGEST).map(|c| match c {
+        ' ' | '"' | '=' | '\\' => format!("\\x{:02x}", u32::from(c)),
+        c if c.is_control() || c.is_whitespace() => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    });
+    escaped.collect()
+}
+
+fn quoted(value: &dyn std::fmt::Display) -> String {
+    let text = value.to_string();
+    let escaped = text.chars().take(4 * LONGEST).map(|c| match c {
+        '"' => "'".to_owned(),
+        c if c.is_control() => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    });
+    escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+    use crate::verdict::Grant;
+    use std::cell::RefCell;
+
+    fn request(user: &str) -> Request {
+        Request {
+            user: user.to_owned(),
+            service: "sshd".to_owned(),
+            rhost: Some("203.0.113.7".to_owned()),
+            tty: Some("ssh".to_owned()),
+            authtok: None,
+        }
+    }
+
+    fn line(user: &str, verdict: &Verdict) -> (Level, String) {
+        let lines = RefCell::new(Vec::new());
+        let log = |level: Level, text: &str| lines.borrow_mut().push((level, text.to_owned()));
+        write(&log, &request(user), verdict);
+        lines.into_inner().pop().unwrap()
+    }
+
+    fn granted(method: Method) -> Verdict {
+        Verdict::Granted(Grant {
+            method,
+            only_in_run: None,
+        })
+    }
+
+    #[test]
+    fn one_line_tells_who_and_how_and_from_where() {
+        let device = "phone".to_owned();
+        assert_eq!(
+            line("alice", &granted(Method::Totp { device })),
+            (Level::Info, "pam_mfa(sshd:auth): granted user=alice method=totp device=phone rhost=203.0.113.7 tty=ssh".to_owned())
+        );
+        let wrong = Refusal::Missed(Miss::Wrong {
+            clock_off: Some(-5),
+        });
+        assert_eq!(
+            line("alice", &Verdict::Refused(vec![Refusal::NoCode, wrong])).1,
+            "pam_mfa(sshd:auth): refused user=alice reason=no-code,wrong-code rhost=203.0.113.7 tty=ssh \
+             hint=\"clock off by about 5 min: the device is behind of this machine\""
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_not_logged() {
+        let (_, text) = line("hunter2", &Verdict::Refused(vec![Refusal::UnknownUser]));
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn nobody_writes_a_line_of_his_own() {
+        let text = line("a\nb c=\u{1b}[2J\"", &granted(Method::Backup { left: 3 })).1;
+        assert!(
+            text.contains("user=a\\u{a}b\\x20c\\x3d\\u{1b}[2J\\x22 method=backup left=3"),
+            "{text}"
+        );
+        let fault = Fault::OtherUser {
+            path: "/x".into(),
+            user: "a\"\n".to_owned(),
+        };
+        let text = line("a", &Verdict::Refused(vec![fault.into()])).1;
+        assert!(
+            text.matches('"').count() == 2 && !text.contains('\n'),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! The store: who is enrolled, and with what.
+//!
+//! A login reads it; only admin commands write it. Every write makes a new record id with its own
+//! state block, complete and synced before the record is renamed into place: at every instant
+//! there is one record, and it has its state.
+
+use std::path::PathBuf;
+
+use crate::block::State;
+use crate::fault::{Fault, absent_as_none};
+use crate::file::{Dir, Privacy};
+use crate::init;
+use crate::key::Key;
+use crate::lock::{ADMIN_PATIENCE, Lock};
+use crate::paths::Root;
+use crate::record::{self, Record};
+use crate::state::StateDir;
+
+/// The directory of the records.
+pub const USERS: &str = "users";
+/// The directory of the state.
+pub const STATE: &str = "state";
+
+/// The open store.
+pub struct Store {
+    root: Root,
+    key: Key,
+    users: Dir,
+    states: Dir,
+}
+
+/// What an admin command makes of a record.
+pub struct Change {
+    /// The record as it is to be.
+    pub record: Record,
+    /// Its state.
+    pub state: State,
+}
+
+impl Store {
+    /// Opens key and store.
+    ///
+    /// # Errors
+    /// `NoKey`, `NoStore` if one of them is not there; anything that is wrong with them.
+    pub fn open(root: &Root) -> Result<Store, Fault> {
+        let key = init::open_key(root)?;
+        let data = init::open_store(root, &key)?;
+        Ok(Store {
+            root: root.clone(),
+            users: data.dir(USERS)?,
+            states: data.dir(STATE)?,
+            key,
+        })
+    }
+
+    /// The record of a user. `None` means "not enrolled", and nothing else does.
+    ///
+    /// # Errors
+    /// `LostRecord` if there is state of him, but no record; whatever is wrong with the record.
+    pub fn record(&self, uid: u32) -> Result<Option<Record>, Fault> {
+        let name = file_name(uid);
+        let Some(text) = absent_as_none(self.users.read(&name, record::CAP))? else {
+            return self.lost_or_never_enrolled(uid).map(|()| None);
+        };
+        let path = self.path_of(uid);
+        let record = Record::decode(&text, &self.key, &path)?;
+        match record.uid == uid {
+            true => Ok(Some(record)),
+            false => Err(Fault::damaged(&path, "is the record of another user id")),
+        }
+    }
+
+    fn lost_or_never_enrolled(&self, uid: u32) -> Result<(), Fault> {
+        match self.state_dir(uid)? {
+            Some(state) if state.had_record()? => Err(Fault::LostRecord {
+                path: self.path_of(uid),
+                uid,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the record of a user lies.
+    pub fn path_of(&self, uid: u32) -> PathBuf {
+        self.users.path().join(file_name(uid))
+    }
+
+    /// The state directory of a user, if he has one.
+    pub fn state_dir(&self, uid: u32) -> Result<Option<StateDir>, Fault> {
+        let dir = absent_as_none(self.states.dir(&uid.to_string()))?;
+        Ok(dir.map(|dir| StateDir::new(dir, &self.root, uid)))
+    }
+
+    /// The same, made if it is not there.
+    pub fn state_dir_or_new(&self, uid: u32) -> Result<StateDir, Fault> {
+        if let Some(dir) = self.state_dir(uid)? {
+            return Ok(dir);
+        }
+        let dir = self.states.make(&uid.to_string())?;
+        self.states.sync()?;
+        Ok(StateDir::new(dir, &self.root, uid))
+    }
+
+    /// What the user's logins did. `None` if no valid state is to be found.
+    pub fn state_of(&self, record: &Record) -> Result<Option<State>, Fault> {
+        match self.state_dir(record.uid)? {
+            Some(dir) => Ok(dir.read(&record.id)?.map(|reading| reading.state)),
+            None => Ok(None),
+        }
+    }
+
+    /// The user ids that have a record, in order.
+    pub fn uids(&self) -> Result<Vec<u32>, Fault> {
+        let mut uids: Vec<u32> = self
+            .users
+            .names()?
+            .iter()
+            .filter_map(|name| uid_in(name))
+            .collect();
+        uids.sort_unstable();
+        Ok(uids)
+    }
+
+    /// Replaces the record of a user under his lock by what `change` makes of the present one and
+    /// of its state (`None` where no state can be read).
+    ///
+    /// # Errors
+    /// Those of `change`; `Busy` if the lock was not to be had for five seconds. Before the
+    /// record is renamed into place an error leaves everything as it was.
+    pub fn write<E: From<Fault>>(
+        &self,
+        uid: u32,
+        change: impl FnOnce(Option<Record>, Option<State>) -> Result<Change, E>,
+    ) -> Result<(), E> {
+        let (state, lock) = self.lock_for_write(uid)?;
+        let present = self.present(uid)?;
+        let readable = match &present {
+            Some(record) => state.read(&record.id)?.map(|reading| reading.state),
+            None => None,
+        };
+        let replace = present.is_some();
+        let done = change(present, readable)
+            .and_then(|change| Ok(self.put(&state, &lock, &change, replace)?));
+        if done.is_err() && !replace {
+            // State is kept for enrolled users only. A block that is in it already stays.
+            let _ = self.states.remove_dir(&uid.to_string());
+        }
+        done
+    }
+
+    /// Like [`Store::record`], but a lost record counts as none: a new one is the repair.
+    fn present(&self, uid: u32) -> Result<Option<Record>, Fault> {
+        match self.record(uid) {
+            Err(Fault::LostRecord { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
+    /// `disable` may remove the directory between our opening and our locking it.
+    fn lock_for_write(&self, uid: u32) -> Result<(StateDir, Lock), Fault> {
+        loop {
+            let state = self.state_dir_or_new(uid)?;
+            match absent_as_none(state.lock(ADMIN_PATIENCE))? {
+                Some(lock) => return Ok((state, lock)),
+                None => continue,
+            }
+        }
+    }
+
+    fn put(
+        &self,
+        state: &StateDir,
+        lock: &Lock,
+        change: &Change,
+        replace: bool,
+    ) -> Result<(), Fault> {
+        let uid = change.record.uid;
+        state.prepare(lock, &change.state)?;
+        let text = change.record.encode(&self.key)?;
+        let placed = self.place(&file_name(uid), &text, replace);
+        if placed.is_err() {
+            state.abandon(lock, &change.state.record)?;
+        }
+        placed?;
+        self.users.sync()?;
+        state.settle(lock, &change.state.record)
+    }
+
+    fn place(&self, name: &str, text: &str, replace: bool) -> Result<(), Fault> {
+        let new = format!(".{name}");
+        self.users.unlink(&new)?;
+        self.users.write_new(&new, text.as_bytes())?;
+        let renamed = self.users.rename(&new, name, replace);
+        if renamed.is_err() {
+            self.users.unlink(&new)?;
+        }
+        renamed
+    }
+
+    /// Removes the record and all state of a user. Says whether there was anything to remove.
+    ///
+    /// # Errors
+    /// `Busy` if the lock was not to be had for five seconds.
+    pub fn remove(&self, uid: u32) -> Result<bool, Fault> {
+        let there = self.uids()?.contains(&uid);
+        if self.state_dir(uid)?.is_none() && !there {
+            return Ok(false);
+        }
+        let (state, lock) = self.lock_for_write(uid)?;
+        self.users.unlink(&file_name(uid))?;
+        self.users.unlink(&format!(".{}", file_name(uid)))?;
+        self.users.sync()?;
+        state.clear(&lock)?;
+        self.states.remove_dir(&uid.to_string())?;
+        self.states.sync()?;
+        Ok(true)
+    }
+}
+
+fn file_name(uid: u32) -> String {
+    format!("{uid}.toml")
+}
+
+fn uid_in(name: &str) -> Option<u32> {
+    name.strip_suffix(".toml")?
+        .parse()
+        .ok()
+        .filter(|uid| file_name(*uid) == name)
+}
+
+/// The directories of the store, made if they are not there.
+pub(crate) fn make_dirs(root: &Root) -> Result<Dir, Fault> {
+    let data = Dir::make_path(&root.data(), Privacy::Private)?;
+    data.make(USERS)?;
+    data.make(STATE)?;
+    data.sync()?;
+    Ok(data)
+}

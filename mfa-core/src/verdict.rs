@@ -1,0 +1,107 @@
+//! What comes out of a login.
+
+use crate::fault::Fault;
+use crate::judge::Miss;
+
+/// The outcome of a login. It starts as "no"; only [`crate::spend::spend`] makes a [`Grant`].
+#[derive(Debug)]
+pub enum Verdict {
+    /// Let in.
+    Granted(Grant),
+    /// Not let in: why each answer was refused, the last one last. Never empty.
+    Refused(Vec<Refusal>),
+}
+
+/// Somebody was let in; the code is spent.
+#[derive(Debug)]
+pub struct Grant {
+    /// With what.
+    pub method: Method,
+    /// The disk could not be written, so that the use is kept in `/run` alone.
+    pub only_in_run: Option<Fault>,
+}
+
+/// What somebody was let in with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A verification code.
+    Totp {
+        /// The label of the device.
+        device: String,
+    },
+    /// A backup code.
+    Backup {
+        /// How many are left.
+        left: usize,
+    },
+}
+
+/// Why an answer, or the whole login, was refused.
+#[derive(Debug)]
+pub enum Refusal {
+    /// What was typed cannot be a code.
+    NoCode,
+    /// It was a code, but not one to be let in with.
+    Missed(Miss),
+    /// The user is not enrolled.
+    NotEnrolled,
+    /// There is no such user.
+    UnknownUser,
+    /// The record was replaced or removed while the code was being checked.
+    RecordChanged,
+    /// The application or the person gave no answer.
+    NoAnswer,
+    /// The application cannot be talked to.
+    NoConversation,
+    /// The application asks to be called again later (`PAM_CONV_AGAIN`).
+    CalledTooEarly,
+    /// Something is wrong with the store or the machine.
+    Fault(Fault),
+    /// The configuration is wrong.
+    Config(String),
+    /// The arguments of the PAM line are wrong.
+    Arguments(String),
+}
+
+impl Refusal {
+    /// Whether asking once more is of no use.
+    pub fn is_final(&self) -> bool {
+        !matches!(
+            self,
+            Refusal::NoCode | Refusal::Missed(_) | Refusal::NotEnrolled | Refusal::UnknownUser
+        )
+    }
+
+    /// The word for the log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Refusal::NoCode => "no-code",
+            Refusal::Missed(Miss::Wrong { .. }) => "wrong-code",
+            Refusal::Missed(Miss::Replayed) => "replayed-code",
+            Refusal::Missed(Miss::BackupSpent) => "spent-backup-code",
+            Refusal::Missed(Miss::BackupUnknown) => "backup-codes-unusable",
+            Refusal::Missed(Miss::NoTime) => "clock-before-1970",
+            Refusal::NotEnrolled => "not-enrolled",
+            Refusal::UnknownUser => "unknown-user",
+            Refusal::RecordChanged => "record-changed",
+            Refusal::NoAnswer => "no-answer",
+            Refusal::NoConversation => "no-conversation",
+            Refusal::CalledTooEarly => "called-too-early",
+            Refusal::Fault(_) => "fault",
+            Refusal::Config(_) => "config",
+            Refusal::Arguments(_) => "arguments",
+        }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        Refusal::Fault(fault)
+    }
+}
+
+impl From<Miss> for Refusal {
+    fn from(miss: Miss) -> Refusal {
+        Refusal::Missed(miss)
+    }
+}

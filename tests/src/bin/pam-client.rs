@@ -1,0 +1,237 @@
+//! A PAM application that is steered line by line; see `mfa_tests::protocol` for the lines.
+//!
+//! It is a process of its own so that it can run under a faked clock, faked accounts, `strace` or limits,
+//! and so that a module that kills its host kills no test.
+
+use std::{
+    env,
+    ffi::{OsString, c_int, c_uint},
+    fs, io,
+    io::Write,
+    path::PathBuf,
+    sync::mpsc,
+    thread,
+};
+
+use mfa_tests::{
+    pam::{self, Application, Reply, Start, Transaction},
+    protocol::{Event, Steer},
+};
+
+#[derive(Default)]
+struct Options {
+    confdir: PathBuf,
+    service: String,
+    user: Option<OsString>,
+    rhost: Option<OsString>,
+    tty: Option<OsString>,
+    /// How often to authenticate on one handle.
+    calls: u32,
+    /// How many whole transactions to run.
+    rounds: u32,
+    /// The answer to every prompt, in place of those on stdin.
+    always: Option<Steer>,
+    null_conversation: bool,
+    /// Authenticate in a second thread that outlives `pam_end`.
+    thread: bool,
+    silent: bool,
+    /// Begin with `pam_acct_mgmt`, as sudo with a ticket, cron and key-only sshd do.
+    skip_authenticate: bool,
+    /// Open a session too.
+    session: bool,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Self {
+        let mut options = Self {
+            calls: 1,
+            rounds: 1,
+            ..Self::default()
+        };
+        while let Some(name) = arguments.next() {
+            let name = name.into_string().expect("an option");
+            if !options.set_switch(&name) {
+                let value = arguments.next().unwrap_or_else(|| panic!("{name} what?"));
+                options.set(&name, value);
+            }
+        }
+        options
+    }
+
+    fn set_switch(&mut self, name: &str) -> bool {
+        let switch = match name {
+            "--null-conv" => &mut self.null_conversation,
+            "--thread" => &mut self.thread,
+            "--silent" => &mut self.silent,
+            "--skip-authenticate" => &mut self.skip_authenticate,
+            "--session" => &mut self.session,
+            _ => return false,
+        };
+        *switch = true;
+        true
+    }
+
+    fn set(&mut self, name: &str, value: OsString) {
+        match name {
+            "--confdir" => self.confdir = value.into(),
+            "--user" => self.user = Some(value),
+            "--rhost" => self.rhost = Some(value),
+            "--tty" => self.tty = Some(value),
+            "--service" => self.service = text(value),
+            "--calls" => self.calls = text(value).parse().expect("a number of calls"),
+            "--rounds" => self.rounds = text(value).parse().expect("a number of rounds"),
+            "--always" => self.always = Some(steer(&text(value))),
+            _ => panic!("unknown option {name}"),
+        }
+    }
+
+    fn flags(&self) -> c_int {
+        if self.silent { pam::SILENT } else { 0 }
+    }
+}
+
+fn text(value: OsString) -> String {
+    value.into_string().expect("a value in UTF-8")
+}
+
+fn steer(line: &str) -> Steer {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+}
+
+/// Puts the conversation on stdout and stdin.
+struct Wire {
+    always: Option<Steer>,
+}
+
+impl Application for Wire {
+    fn converse(&mut self, style: c_int, text: &str) -> Reply {
+        let text = text.to_owned();
+        match style {
+            pam::TEXT_INFO => emit(&Event::Info { text }),
+            pam::ERROR_MSG => emit(&Event::Error { text }),
+            _ => {
+                emit(&Event::Prompt { style, text });
+                return self.always.clone().map_or_else(read, Reply::from);
+            }
+        }
+        Reply::Null
+    }
+
+    fn delay(&mut self, status: c_int, usec: c_uint) {
+        emit(&Event::Delay { status, usec });
+    }
+}
+
+/// The next answer; at the end of stdin the conversation fails, as if the user had gone.
+fn read() -> Reply {
+    let mut line = String::new();
+    let length = io::stdin().read_line(&mut line).expect("read an answer");
+    match length {
+        0 => Reply::Error(pam::CONV_ERR),
+        _ => steer(&line).into(),
+    }
+}
+
+fn emit(event: &Event) {
+    let line = serde_json::to_string(event).expect("an event as JSON");
+    let mut out = io::stdout().lock();
+    // If nobody reads any more there is nothing to be done about it here.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn result(call: &str, code: c_int) {
+    emit(&Event::Result {
+        call: call.to_owned(),
+        code,
+    });
+}
+
+fn main() {
+    let options = Options::parse(env::args_os().skip(1));
+    for round in 1..=options.rounds {
+        transact(&options);
+        if round == options.rounds.div_ceil(10) || round == options.rounds {
+            report_memory(round);
+        }
+    }
+}
+
+fn transact(options: &Options) {
+    let start = Start {
+        confdir: &options.confdir,
+        service: &options.service,
+        user: options.user.as_deref(),
+        null_conversation: options.null_conversation,
+    };
+    let application = Box::new(Wire {
+        always: options.always.clone(),
+    });
+    match Transaction::start(start, application) {
+        Err(code) => result("start", code),
+        Ok(transaction) if options.thread => in_thread(transaction, options),
+        Ok(mut transaction) => {
+            log_in(&mut transaction, options);
+            result("end", transaction.end());
+        }
+    }
+}
+
+/// A thread that outlives `pam_end` runs the destructors of its thread-locals after the modules are unloaded.
+fn in_thread(mut transaction: Transaction, options: &Options) {
+    thread::scope(|scope| {
+        let (give_back, given_back) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            log_in(&mut transaction, options);
+            let _ = give_back.send(transaction);
+            let _ = released.recv();
+        });
+        let transaction = given_back.recv().expect("the thread gives it back");
+        result("end", transaction.end());
+        drop(release);
+    });
+}
+
+fn log_in(transaction: &mut Transaction, options: &Options) {
+    if let Some(rhost) = &options.rhost {
+        transaction.set_rhost(rhost);
+    }
+    if let Some(tty) = &options.tty {
+        transaction.set_tty(tty);
+    }
+    if options.skip_authenticate || authenticate(transaction, options) == pam::SUCCESS {
+        go_on(transaction, options);
+    }
+}
+
+fn authenticate(transaction: &mut Transaction, options: &Options) -> c_int {
+    let mut code = pam::ABORT;
+    for _ in 0..options.calls {
+        code = transaction.authenticate(options.flags());
+        result("authenticate", code);
+    }
+    code
+}
+
+/// What an application does after a user has authenticated.
+fn go_on(transaction: &mut Transaction, options: &Options) {
+    result("acct_mgmt", transaction.acct_mgmt(options.flags()));
+    let flags = pam::ESTABLISH_CRED | options.flags();
+    result("setcred", transaction.setcred(flags));
+    if options.session {
+        result("open_session", transaction.open_session(options.flags()));
+    }
+}
+
+fn report_memory(round: u32) {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc/self/status");
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let rss = rss.and_then(|rss| rss.trim().strip_suffix(" kB"));
+    let descriptors = fs::read_dir("/proc/self/fd").expect("/proc/self/fd");
+    emit(&Event::Memory {
+        round,
+        rss_kib: rss.and_then(|rss| rss.parse().ok()).expect("VmRSS in kB"),
+        // One of them is that of the directory.
+        descriptors: descriptors.count() - 1,
+    });
+}
