@@ -1,0 +1,37 @@
+# make demo: the main job, without root and without touching the system.
+# make test: everything; as root it installs the Debian packages it needs.
+
+# No path of the builder may stand in what we ship.
+export RUSTFLAGS := --remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CURDIR)=pam_mfa
+export MAKEFLAGS += --no-print-directory
+
+.PHONY: build demo test install audit picture clean
+
+# Each by itself: together, cargo would put the command line's crate features into the module.
+build:
+	cargo build --locked --release -p pam_mfa
+	cargo build --locked --release -p mfa-admin
+
+demo:
+	@scripts/need-linker
+	@$(MAKE) build
+	@cargo build --locked --release -p mfa-tests --bin demo
+	@target/release/demo
+
+test:
+	@scripts/test
+
+install: build
+	scripts/install
+
+# Licences, sources, duplicates and known faults of the crates we use; needs cargo-deny.
+audit:
+	cargo deny --locked check
+
+# The picture in README.md, from a real terminal.
+picture: build
+	cargo build --locked --release -p mfa-tests --bin demo
+	docs/picture/make-picture
+
+clean:
+	cargo clean
