@@ -29,6 +29,7 @@ pub mod lock;
 pub mod log_line;
 pub mod login;
 pub mod messages;
+pub mod overview;
 pub mod paths;
 pub mod random;
 pub mod record;

@@ -121,6 +121,12 @@ impl Store {
         Ok(uids)
     }
 
+    /// The user ids that have state, in no order. A record that was lost leaves its state behind.
+    pub fn uids_with_state(&self) -> Result<Vec<u32>, Fault> {
+        let names = self.states.names()?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     /// Replaces the record of a user under his lock by what `change` makes of the present one and
     /// of its state (`None` where no state can be read).
     ///

@@ -1,15 +1,18 @@
 //! What the end-to-end tests stand on: the real libpam, sshd, login, su and sudo, driven from Rust.
 //!
 //! * [`sandbox::Sandbox`]: a root directory and a PAM configuration of its own, with or without root.
-//!   [`session::Client`] and [`session::Session`] log in through the real libpam there.
+//!   [`client::Client`] and [`session::Session`] log in through the real libpam there.
 //! * [`machine::Machine`]: a throw-away machine (root only) in which [`sshd::Sshd`], `login`, `su` and
 //!   `sudo` run on a real terminal, [`pty::Pty`].
+//! * [`enrolled::Enrolled`]: what `mfa-admin enroll` handed out to a user.
 //! * [`oath::Oath`]: verification codes from an independent generator.
 //! * [`need_root!`] and [`need!`]: skip a test that cannot run here, and say so.
 
 #![deny(unsafe_code)]
 
+pub mod client;
 pub mod command;
+pub mod enrolled;
 pub mod locate;
 pub mod log;
 pub mod machine;

@@ -79,3 +79,11 @@ fn collect(socket: &UnixDatagram, lines: &Mutex<Vec<String>>, marks: &Sender<Str
         }
     }
 }
+
+/// The lines of the module under test, each from `pam_mfa(` on: without priority, date and process.
+pub fn decisions(lines: &[String]) -> Vec<String> {
+    let ours = lines
+        .iter()
+        .filter_map(|line| line.find("pam_mfa(").map(|at| &line[at..]));
+    ours.map(str::to_owned).collect()
+}

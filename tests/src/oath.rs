@@ -30,14 +30,21 @@ impl Oath {
 
     /// The code of the time step that `time` (in seconds since 1970) lies in.
     pub fn code_at(&self, time: u64) -> String {
+        self.codes_from(time, 1).remove(0)
+    }
+
+    /// So many codes of consecutive time steps; `time` lies in the first.
+    pub fn codes_from(&self, time: u64, count: usize) -> Vec<String> {
         let mut oathtool = Command::new("oathtool");
         oathtool
             .arg(format!("--totp={}", self.algorithm))
             .arg(format!("--digits={}", self.digits))
             .arg(format!("--time-step-size={}s", self.period))
             .arg(format!("--now=@{time}"))
+            .arg(format!("--window={}", count - 1))
             .args(["--base32", "-"]);
-        run(&mut oathtool, &self.secret).ok().stdout.trim().into()
+        let codes = run(&mut oathtool, &self.secret).ok().stdout;
+        codes.lines().map(str::to_owned).collect()
     }
 }
 

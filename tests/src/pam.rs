@@ -9,10 +9,14 @@ use std::{
 
 /// All went well.
 pub const SUCCESS: c_int = 0;
+/// The module is set up wrongly.
+pub const SERVICE_ERR: c_int = 3;
 /// Refused by something else than authentication.
 pub const PERM_DENIED: c_int = 6;
 /// Refused.
 pub const AUTH_ERR: c_int = 7;
+/// What is needed to decide is not to be had.
+pub const AUTHINFO_UNAVAIL: c_int = 9;
 /// No such user.
 pub const USER_UNKNOWN: c_int = 10;
 /// Refused, and the application should not try again.

@@ -14,12 +14,12 @@ use tempfile::TempDir;
 
 use crate::{
     PASSWORD_HASH,
+    client::Client,
     command::{Finished, run},
     locate,
     log::Log,
     outcome::Outcome,
     pty::Pty,
-    session::Client,
 };
 
 /// The service that clients use unless told otherwise.
@@ -34,7 +34,7 @@ pub const USERS: [(&str, u32); 4] = [
 ];
 
 /// Stands for "the real clock".
-const REAL_CLOCK: u64 = u64::MAX;
+pub(crate) const REAL_CLOCK: u64 = u64::MAX;
 
 /// See the module's text. Clients and admin commands may run in it side by side.
 #[derive(Debug)]
@@ -235,14 +235,12 @@ impl Default for Sandbox {
 }
 
 /// What libfaketime wants to know. Limits on waiting and the times of files stay real.
-fn clock(time: u64) -> [(&'static str, OsString); 5] {
+fn clock(time: u64) -> [(&'static str, OsString); 4] {
     [
         ("FAKETIME", time.to_string().into()),
         ("FAKETIME_FMT", "%s".into()),
         ("DONT_FAKE_MONOTONIC", "1".into()),
         ("NO_FAKE_STAT", "1".into()),
-        // What it shares with child processes outlives a process that is killed.
-        ("FAKETIME_DISABLE_SHM", "1".into()),
     ]
 }
 

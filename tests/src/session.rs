@@ -1,7 +1,6 @@
-//! A login through the real libpam: `pam-client` in a sandbox, steered by a test.
+//! A running login through the real libpam: `pam-client`, steered by a test.
 
 use std::{
-    ffi::{OsStr, OsString},
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
     process::{Child, ChildStdin, Command, Stdio},
@@ -11,158 +10,10 @@ use std::{
 };
 
 use crate::{
-    command::LIMIT,
-    locate,
     outcome::Outcome,
     pam::{PROMPT_ECHO_ON, Reply},
     protocol::{Event, Steer},
-    sandbox::{SERVICE, Sandbox},
 };
-
-/// A client that is being described; [`Self::start`] or [`Self::login`] runs it.
-#[derive(Clone, Debug)]
-pub struct Client<'a> {
-    sandbox: &'a Sandbox,
-    service: String,
-    arguments: Vec<OsString>,
-    wrapper: Vec<OsString>,
-    variables: Vec<(OsString, OsString)>,
-    time: Option<u64>,
-    limit: Duration,
-}
-
-impl<'a> Client<'a> {
-    pub(crate) fn new(sandbox: &'a Sandbox, user: &OsStr) -> Self {
-        Self {
-            sandbox,
-            service: SERVICE.to_owned(),
-            arguments: vec!["--user".into(), user.to_owned()],
-            wrapper: Vec::new(),
-            variables: Vec::new(),
-            time: None,
-            limit: LIMIT,
-        }
-    }
-
-    /// Another service than [`SERVICE`].
-    pub fn service(mut self, service: &str) -> Self {
-        self.service = service.to_owned();
-        self
-    }
-
-    fn with(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(Into::into));
-        self
-    }
-
-    /// Sets `PAM_RHOST`.
-    pub fn rhost(self, host: &str) -> Self {
-        self.with(["--rhost", host])
-    }
-
-    /// Sets `PAM_TTY`.
-    pub fn tty(self, tty: &str) -> Self {
-        self.with(["--tty", tty])
-    }
-
-    /// Without a conversation function.
-    pub fn null_conversation(self) -> Self {
-        self.with(["--null-conv"])
-    }
-
-    /// Authenticates that often on one handle.
-    pub fn calls(self, count: u32) -> Self {
-        self.with(["--calls", &count.to_string()])
-    }
-
-    /// Runs that many whole transactions in one process, and reports memory after a tenth and at the end.
-    pub fn rounds(self, count: u32) -> Self {
-        self.with(["--rounds", &count.to_string()])
-    }
-
-    /// Answers every prompt by itself; for [`Self::rounds`].
-    pub fn always(self, reply: Reply) -> Self {
-        let line = serde_json::to_string(&Steer::from(reply)).expect("a reply as JSON");
-        self.with(["--always", &line])
-    }
-
-    /// Authenticates in a second thread that outlives `pam_end`.
-    pub fn in_thread(self) -> Self {
-        self.with(["--thread"])
-    }
-
-    /// Passes `PAM_SILENT`.
-    pub fn silent(self) -> Self {
-        self.with(["--silent"])
-    }
-
-    /// Begins with `pam_acct_mgmt`.
-    pub fn skip_authenticate(self) -> Self {
-        self.with(["--skip-authenticate"])
-    }
-
-    /// Opens a session after a login.
-    pub fn session(self) -> Self {
-        self.with(["--session"])
-    }
-
-    /// Sees this time, whatever the sandbox says.
-    pub fn at(mut self, time: u64) -> Self {
-        self.time = Some(time);
-        self
-    }
-
-    /// Runs under a command such as `strace -f -o FILE` or `prlimit --fsize=0`.
-    pub fn under(mut self, command: &[&str]) -> Self {
-        self.wrapper = command.iter().map(Into::into).collect();
-        self
-    }
-
-    /// Has one more environment variable.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.variables.push((name.into(), value.into()));
-        self
-    }
-
-    /// May take this long instead of [`LIMIT`].
-    pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// Starts it.
-    #[track_caller]
-    pub fn start(self) -> Session {
-        Session::spawn(self.command(), self.limit)
-    }
-
-    /// Starts it, gives these answers and NULL beyond them, and waits for the end.
-    #[track_caller]
-    pub fn login(self, answers: &[&str]) -> Outcome {
-        let mut session = self.start();
-        let mut answers = answers.iter();
-        while session.next_prompt().is_some() {
-            let answer = answers.next().map(|text| text.as_bytes().to_vec());
-            session.reply(answer.map_or(Reply::Null, Reply::Text));
-        }
-        session.finish()
-    }
-
-    fn command(&self) -> Command {
-        let client = locate::pam_client().into_os_string();
-        let mut words = self.wrapper.iter().chain([&client]);
-        let mut command = Command::new(words.next().expect("the client at least"));
-        command
-            .args(words)
-            .arg("--confdir")
-            .arg(self.sandbox.confdir())
-            .args(["--service", &self.service])
-            .args(&self.arguments)
-            .envs(self.sandbox.environment(self.time))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command
-    }
-}
 
 /// A question of the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +37,7 @@ pub struct Session {
 
 impl Session {
     #[track_caller]
-    fn spawn(mut command: Command, limit: Duration) -> Self {
+    pub(crate) fn spawn(mut command: Command, limit: Duration) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,0 +1,188 @@
+//! The command line as `--help` and the man pages show it. Nothing but definitions.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mfa_core::paths::Root;
+
+/// Enroll users for pam_mfa and see what is going on
+#[derive(Parser)]
+#[command(name = "mfa-admin", version, max_term_width = 100)]
+pub struct Cli {
+    /// Work on the system below DIR: its etc/pam_mfa and var/lib/pam_mfa
+    #[arg(long, global = true, value_name = "DIR", default_value = "/", value_parser = root)]
+    #[arg(display_order = 100)]
+    pub root: Root,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+fn root(dir: &str) -> Result<Root, &'static str> {
+    Root::new(Path::new(dir)).ok_or("not an absolute path: begin it with a slash")
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make the key and an empty store; safe to repeat
+    Init(Init),
+    /// Give a user a second factor
+    Enroll(Enroll),
+    /// Give a user ten new backup codes; the old ones stop working
+    Regenerate(Regenerate),
+    /// Take the second factor away from a user
+    Disable(Disable),
+    /// Show who is enrolled
+    List(List),
+    /// Show the devices, backup codes and last login of a user
+    Status(Status),
+}
+
+/// The options of `init`.
+#[derive(Args)]
+pub struct Init {
+    /// Make an empty store under the key that is there, if the old store is gone for good
+    #[arg(long)]
+    pub new_store: bool,
+}
+
+/// The options of `enroll`.
+#[derive(Args)]
+pub struct Enroll {
+    /// The login name
+    pub user: String,
+
+    /// Name of the machine or company that the authenticator app shows [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub issuer: Option<String>,
+
+    /// Name of the account that the authenticator app shows [default: the login name]
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
+
+    /// Hash function of the codes; apps that know sha1 only show wrong codes for the others
+    #[arg(long, value_enum, default_value = "sha1")]
+    pub algorithm: Algorithm,
+
+    /// Digits of a code
+    #[arg(long, value_enum, default_value = "6")]
+    pub digits: Digits,
+
+    /// Seconds for which a code is shown
+    #[arg(long, value_enum, default_value = "30")]
+    pub period: Period,
+
+    /// What to call the device in the log and in "status"
+    #[arg(long, value_name = "NAME", default_value = "phone")]
+    pub device: String,
+
+    /// Replace the present enrollment; it works until the new one is verified
+    #[arg(long)]
+    pub replace: bool,
+
+    /// Draw no QR code, for screen readers
+    #[arg(long)]
+    pub no_qr: bool,
+
+    /// Show the otpauth:// URI, too
+    #[arg(long)]
+    pub show_uri: bool,
+
+    /// Activate without asking for a code; a device that shows wrong codes locks the user out
+    #[arg(long)]
+    pub no_verify: bool,
+
+    #[command(flatten)]
+    pub handing_over: HandingOver,
+}
+
+/// How new codes reach the user.
+#[derive(Args)]
+pub struct HandingOver {
+    /// Write the backup codes to a new file F instead of showing them
+    #[arg(long, value_name = "F")]
+    pub backup_codes_file: Option<PathBuf>,
+
+    /// Ask nothing that can go unasked, and wait for nothing; for scripts
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Print one JSON object on standard output, secrets included; all else goes to standard error
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `regenerate`.
+#[derive(Args)]
+pub struct Regenerate {
+    /// The login name
+    pub user: String,
+
+    #[command(flatten)]
+    pub handing_over: HandingOver,
+}
+
+/// The options of `disable`.
+#[derive(Args)]
+pub struct Disable {
+    /// The login name
+    pub user: String,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// The options of `list`.
+#[derive(Args)]
+pub struct List {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `status`.
+#[derive(Args)]
+pub struct Status {
+    /// The login name
+    pub user: String,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Hash functions.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Algorithm {
+    /// HMAC-SHA-1, which every app knows
+    Sha1,
+    /// HMAC-SHA-256
+    Sha256,
+    /// HMAC-SHA-512
+    Sha512,
+}
+
+/// Lengths of a code.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Digits {
+    /// Six digits
+    #[value(name = "6")]
+    Six,
+    /// Eight digits
+    #[value(name = "8")]
+    Eight,
+}
+
+/// Lengths of a time step.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Period {
+    /// Thirty seconds
+    #[value(name = "30")]
+    Thirty,
+    /// Sixty seconds
+    #[value(name = "60")]
+    Sixty,
+}

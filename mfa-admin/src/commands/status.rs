@@ -1,0 +1,74 @@
+//! `mfa-admin status`: one user.
+
+use std::io::{self, Write, stdout};
+
+use anyhow::{Context, Result};
+use mfa_core::backup::CODES;
+use mfa_core::overview::{self, DeviceView, Overview};
+use mfa_core::paths::Root;
+use mfa_core::store::Store;
+
+use crate::cli::Status;
+use crate::json::{self, User};
+use crate::time;
+
+/// His devices, backup codes and last login.
+pub fn run(root: &Root, options: &Status) -> Result<()> {
+    let seen = overview::of(&Store::open(root)?, &options.user)?;
+    match options.json {
+        true => json::print(&User::new(&seen)),
+        false => show(&seen).context("cannot write to standard output"),
+    }
+}
+
+fn show(seen: &Overview) -> io::Result<()> {
+    let mut out = stdout();
+    writeln!(out, "{} (uid {})", seen.user.escape_debug(), seen.uid)?;
+    for device in &seen.devices {
+        show_device(&mut out, device)?;
+    }
+    let made = time::local(seen.backup_made);
+    let left = match seen.backup_left {
+        Some(left) => format!("{left} of {CODES} left, made {made}"),
+        None => format!("made {made}, not taken now (see below)"),
+    };
+    field(&mut out, "Backup codes", &left)?;
+    field(&mut out, "Last login", &super::last_login(seen))?;
+    if seen.backup_left.is_none() {
+        writeln!(out, "{}", what_to_do(seen))?;
+    }
+    out.flush()
+}
+
+fn show_device(out: &mut impl Write, device: &DeviceView) -> io::Result<()> {
+    let verified = match device.verified {
+        true => "verified",
+        false => "unverified",
+    };
+    let shape = device.shape;
+    let codes = format!(
+        "{}, {} digits, {} seconds",
+        shape.algorithm, shape.digits, shape.period
+    );
+    field(out, "Device", &format!("{}, {verified}", device.label))?;
+    field(out, "  Codes", &codes)?;
+    field(out, "  Enrolled", &time::local(device.enrolled))?;
+    let used = device.used.map_or("never".to_owned(), time::local);
+    field(out, "  Last used", &used)
+}
+
+fn field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
+    writeln!(out, "{name:<14}{value}")
+}
+
+fn what_to_do(seen: &Overview) -> String {
+    let user = seen.user.escape_debug();
+    let trouble = match seen.state_is_known {
+        false => {
+            "What was used cannot be read: a login takes three verification codes in a row, and \
+             no backup code."
+        }
+        true => "Which backup codes were used is not known: a login takes none.",
+    };
+    format!("{trouble} Make new backup codes: mfa-admin regenerate {user}")
+}

@@ -1,0 +1,61 @@
+//! Standard output or standard error: where a command talks to a person.
+
+use std::io::{self, IsTerminal, Write, stderr, stdout};
+
+/// One of the two.
+#[derive(Debug, Clone, Copy)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error, where standard output is for a program.
+    Err,
+}
+
+/// What a terminal has that does not tell its size.
+const USUAL_SIZE: (usize, usize) = (80, 24);
+
+impl Stream {
+    /// Where to talk if standard output is to carry JSON, or is not.
+    pub fn beside_json(json: bool) -> Stream {
+        if json { Stream::Err } else { Stream::Out }
+    }
+
+    /// Whether a person sees it.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Stream::Out => stdout().is_terminal(),
+            Stream::Err => stderr().is_terminal(),
+        }
+    }
+
+    /// Columns and lines of a terminal that knows colours and can be cleared.
+    pub fn canvas(self) -> Option<(usize, usize)> {
+        let term = std::env::var_os("TERM").unwrap_or_default();
+        if !self.is_terminal() || term.is_empty() || term == "dumb" {
+            return None;
+        }
+        let size = match self {
+            Stream::Out => terminal_size::terminal_size_of(stdout()),
+            Stream::Err => terminal_size::terminal_size_of(stderr()),
+        };
+        Some(size.map_or(USUAL_SIZE, |(width, height)| {
+            (usize::from(width.0), usize::from(height.0))
+        }))
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Out => stdout().write(bytes),
+            Stream::Err => stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Out => stdout().flush(),
+            Stream::Err => stderr().flush(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Talking to a person: pages that can be cleared away again, and questions.
+
+use std::io::{self, Write};
+
+use zeroize::Zeroizing;
+
+use crate::input::Input;
+use crate::stream::Stream;
+
+/// A line that may hold a secret.
+pub type Line = Zeroizing<String>;
+
+const ENTER_ALTERNATE: &str = "\x1b[?1049h";
+const LEAVE_ALTERNATE: &str = "\x1b[?1049l";
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// A terminal, or what stands in for one.
+///
+/// Pages are shown on the alternate screen, which keeps no scroll-back: nothing that was shown or
+/// typed there can be read afterwards. Where there is none, they are plain lines.
+pub struct Terminal {
+    stream: Stream,
+    input: Input,
+    has_alternate: bool,
+    on_alternate: bool,
+}
+
+impl Terminal {
+    /// Shows on `stream`. Nobody turns a page who does not sit at the terminal.
+    pub fn new(stream: Stream) -> io::Result<Terminal> {
+        let input = Input::new()?;
+        Ok(Terminal {
+            has_alternate: stream.canvas().is_some() && input.is_terminal(),
+            on_alternate: false,
+            stream,
+            input,
+        })
+    }
+
+    /// Where it shows.
+    pub fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// Whether pages can be cleared away.
+    pub fn has_pages(&self) -> bool {
+        self.has_alternate
+    }
+
+    /// Shows a new page in place of the last one.
+    pub fn page(&mut self, lines: &[Line]) -> io::Result<()> {
+        if self.has_alternate && !self.on_alternate {
+            self.stream.write_all(ENTER_ALTERNATE.as_bytes())?;
+            self.on_alternate = true;
+        }
+        if self.on_alternate {
+            self.stream.write_all(CLEAR.as_bytes())?;
+        }
+        lines.iter().try_for_each(|line| self.say(line))?;
+        match self.on_alternate {
+            // It may be full.
+            true => Ok(()),
+            false => self.say(""),
+        }
+    }
+
+    /// Shows one more line.
+    pub fn say(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.stream, "{line}")
+    }
+
+    /// Asks. `None` if no answer came: the end of the input, or somebody broke off.
+    pub fn ask(&mut self, prompt: &str) -> io::Result<Option<Line>> {
+        write!(self.stream, "{prompt}")?;
+        self.stream.flush()?;
+        let answer = self.input.line()?;
+        if answer.is_none() || !self.input.is_terminal() {
+            self.say("")?;
+        }
+        Ok(answer)
+    }
+
+    /// From here on everything is plain lines, and stays.
+    pub fn end_pages(&mut self) -> io::Result<()> {
+        self.leave()?;
+        self.has_alternate = false;
+        Ok(())
+    }
+
+    /// Clears the page away and goes back to where we came from.
+    pub fn leave(&mut self) -> io::Result<()> {
+        if self.on_alternate {
+            self.on_alternate = false;
+            // Terminals without an alternate screen take the first part alone.
+            write!(self.stream, "{CLEAR}{LEAVE_ALTERNATE}")?;
+        }
+        self.stream.flush()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // A terminal that cannot be written to is not there any more.
+        let _ = self.leave();
+    }
+}
+
+/// What to tell somebody who broke off before anything was changed.
+pub const BROKEN_OFF: &str = "no answer came. Nothing was changed";

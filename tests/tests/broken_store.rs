@@ -1,0 +1,340 @@
+//! A store that is not as it must be lets nobody in, asks nothing, and says in the log what to do.
+
+use std::{
+    fs::{self, File, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    process::Command,
+};
+
+use mfa_tests::{enrolled::Enrolled, pam, sandbox::Sandbox};
+
+const KEY: &str = "etc/pam_mfa/key";
+const CONFIG: &str = "etc/pam_mfa/config.toml";
+const MARK: &str = "var/lib/pam_mfa/users/.store";
+const RECORD: &str = "var/lib/pam_mfa/users/2001.toml";
+const OUT_OF_ORDER: &str = "The verification code cannot be checked now. The administrator finds the reason in the system log.";
+
+/// Refused with this code and without a prompt; one line, which holds all these words.
+#[track_caller]
+fn assert_refused(sandbox: &Sandbox, user: &str, code: i32, words: &[&str]) {
+    let before = sandbox.log().len();
+    let outcome = sandbox.login(user, &[]);
+    assert_eq!(outcome.code, code, "{outcome:#?}");
+    assert_eq!(outcome.shown(), format!("{OUT_OF_ORDER}\n"));
+    assert_eq!((outcome.setcred, &*outcome.stderr), (None, ""));
+    let lines = sandbox.log().split_off(before);
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    for word in words {
+        assert!(lines[0].contains(word), "no {word:?} in {}", lines[0]);
+    }
+    assert_tells_nothing(sandbox, &lines[0]);
+}
+
+/// Nothing of the content of our files stands in the line, secret or not.
+#[track_caller]
+fn assert_tells_nothing(sandbox: &Sandbox, line: &str) {
+    for path in [KEY, MARK, RECORD] {
+        let path = sandbox.path(path);
+        // A pipe would never end, nor would a file of a gigabyte.
+        if !fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() < 1 << 20) {
+            continue;
+        }
+        let text = fs::read(path).expect("read a file of ours");
+        let text = String::from_utf8_lossy(&text);
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        let found = words.find(|word| word.len() >= 8 && line.contains(word));
+        assert_eq!(found, None, "{line}");
+    }
+}
+
+/// Alice cannot be decided about, and gets in once the damage is undone.
+#[track_caller]
+fn assert_fault(sandbox: &Sandbox, words: &[&str]) {
+    assert_refused(sandbox, "alice", pam::AUTHINFO_UNAVAIL, words);
+}
+
+#[track_caller]
+fn assert_mended(sandbox: &Sandbox, alice: &Enrolled) {
+    assert!(sandbox.login("alice", &[&alice.code(0)]).granted());
+}
+
+fn path(sandbox: &Sandbox, below_root: &str) -> String {
+    sandbox.path(below_root).display().to_string()
+}
+
+/// Moves a file or folder away while the test runs.
+fn without(sandbox: &Sandbox, below_root: &str, test: impl FnOnce()) {
+    let (there, away) = (sandbox.path(below_root), sandbox.path("away"));
+    fs::rename(&there, &away).expect("move a file away");
+    test();
+    fs::rename(&away, &there).expect("move a file back");
+}
+
+#[test]
+fn without_a_key_nobody_is_let_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    for missing in [KEY, "etc/pam_mfa"] {
+        without(&sandbox, missing, || {
+            let words = ["there is no key", &path(&sandbox, KEY), "mfa-admin init"];
+            assert_fault(&sandbox, &words);
+            // "Nobody is enrolled" and "nobody knows" must not look alike.
+            assert_refused(&sandbox, "bob", pam::AUTHINFO_UNAVAIL, &words);
+        });
+    }
+    assert_mended(&sandbox, &alice);
+}
+
+#[test]
+fn a_store_that_is_not_mounted_lets_nobody_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    for missing in [MARK, "var/lib/pam_mfa/users", "var/lib/pam_mfa"] {
+        without(&sandbox, missing, || {
+            let words = [
+                "no store",
+                &path(&sandbox, MARK),
+                "mounted?",
+                "init --new-store",
+            ];
+            assert_fault(&sandbox, &words);
+            assert_refused(&sandbox, "bob", pam::AUTHINFO_UNAVAIL, &words);
+        });
+    }
+    assert_mended(&sandbox, &alice);
+}
+
+#[test]
+fn a_store_without_its_state_folder_lets_nobody_in() {
+    let (sandbox, _) = Sandbox::with_alice();
+    without(&sandbox, "var/lib/pam_mfa/state", || {
+        assert_fault(&sandbox, &[&path(&sandbox, "var/lib/pam_mfa/state")]);
+    });
+}
+
+#[test]
+fn the_key_of_another_machine_lets_nobody_in() {
+    let ((sandbox, _), other) = (Sandbox::with_alice(), Sandbox::new());
+    fs::copy(other.path(KEY), sandbox.path(KEY)).expect("copy a key");
+    let words = ["another key", &path(&sandbox, MARK), "Bring back the key"];
+    assert_fault(&sandbox, &words);
+    // Not even with a store that fits the key.
+    fs::copy(other.path(MARK), sandbox.path(MARK)).expect("copy a mark");
+    assert_fault(
+        &sandbox,
+        &["another key", &path(&sandbox, RECORD), "Bring back the key"],
+    );
+}
+
+#[test]
+fn a_key_that_is_junk_lets_nobody_in() {
+    let (sandbox, _) = Sandbox::with_alice();
+    let key = fs::read(sandbox.path(KEY)).expect("read the key");
+    for junk in [&b""[..], &key[1..], &[0; 64], &[b'x'; 1 << 16]] {
+        fs::write(sandbox.path(KEY), junk).expect("write a key");
+        assert_fault(&sandbox, &[&path(&sandbox, KEY)]);
+    }
+}
+
+#[test]
+fn a_flipped_byte_anywhere_in_a_record_is_noticed() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let record = fs::read(sandbox.path(RECORD)).expect("read the record");
+    for at in (0..record.len()).step_by(97).chain([record.len() - 1]) {
+        let mut flipped = record.clone();
+        flipped[at] ^= 1;
+        fs::write(sandbox.path(RECORD), flipped).expect("write the record");
+        assert_fault(
+            &sandbox,
+            &[
+                &path(&sandbox, RECORD),
+                "mfa-admin disable",
+                "mfa-admin enroll",
+            ],
+        );
+    }
+    fs::write(sandbox.path(RECORD), record).expect("write the record");
+    assert_mended(&sandbox, &alice);
+}
+
+#[test]
+fn somebody_elses_record_is_no_way_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let bob = "var/lib/pam_mfa/users/2002.toml";
+    fs::copy(sandbox.path(RECORD), sandbox.path(bob)).expect("copy a record");
+    let words = [&path(&sandbox, bob), "another user id", "mfa-admin disable"];
+    assert_refused(&sandbox, "bob", pam::AUTHINFO_UNAVAIL, &words);
+    assert_mended(&sandbox, &alice);
+}
+
+#[test]
+fn a_record_of_an_earlier_enrollment_brings_no_backup_code_back() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    fs::copy(sandbox.path(RECORD), sandbox.path("old")).expect("keep a record");
+    sandbox
+        .admin(&["regenerate", "alice", "--yes", "--json"])
+        .ok();
+    fs::copy(sandbox.path("old"), sandbox.path(RECORD)).expect("bring a record back");
+    let outcome = sandbox.login("alice", &[&alice.backup_codes[0]]);
+    assert_eq!((outcome.code, outcome.prompts.len()), (pam::AUTH_ERR, 2));
+    assert!(
+        outcome.errors[0].starts_with("Backup codes cannot be used now."),
+        "{outcome:#?}"
+    );
+}
+
+#[test]
+fn a_lost_record_does_not_look_like_nobody() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    without(&sandbox, RECORD, || {
+        let words = [
+            &path(&sandbox, RECORD),
+            "uid 2001",
+            "mfa-admin enroll",
+            "mfa-admin disable",
+        ];
+        assert_fault(&sandbox, &words);
+    });
+    assert_mended(&sandbox, &alice);
+    fs::remove_file(sandbox.path(RECORD)).expect("lose the record");
+    // What the line names as the repair is one.
+    sandbox.admin(&["disable", "alice", "--yes"]).ok();
+    assert_eq!(
+        sandbox.login("alice", &[alice.code(0).as_str(); 3]).code,
+        pam::AUTH_ERR
+    );
+    let again = sandbox.enroll("alice");
+    assert!(sandbox.login("alice", &[&again.code(0)]).granted());
+}
+
+#[test]
+fn a_uid_that_was_given_to_somebody_else_is_no_way_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    sandbox.remove_account("alice");
+    sandbox.add_account("alice", 3001);
+    sandbox.add_account("eve", 2001);
+    let record = path(&sandbox, RECORD);
+    let words = [
+        &*record,
+        "belongs to alice",
+        "mfa-admin disable",
+        "mfa-admin enroll",
+    ];
+    assert_refused(&sandbox, "eve", pam::AUTHINFO_UNAVAIL, &words);
+    // Alice has no record under her new uid.
+    let outcome = sandbox.login("alice", &[alice.code(0).as_str(); 3]);
+    assert_eq!((outcome.code, outcome.prompts.len()), (pam::AUTH_ERR, 3));
+}
+
+#[test]
+fn a_hostile_record_is_refused_at_once() {
+    type Make = fn(&Sandbox);
+    let hostile: [(&str, Make); 9] = [
+        ("is a symbolic link", |sandbox| {
+            replace(sandbox, |to| symlink("../../../../old", to).expect("link"))
+        }),
+        ("is a symbolic link", |sandbox| {
+            replace(sandbox, |to| symlink("/nowhere", to).expect("link"))
+        }),
+        ("has a second name", |sandbox| {
+            replace(sandbox, |to| {
+                fs::hard_link(sandbox.path("old"), to).expect("link")
+            })
+        }),
+        ("is not a regular file", |sandbox| {
+            replace(sandbox, |to| fs::create_dir(to).expect("make a folder"))
+        }),
+        ("is not a regular file", |sandbox| replace(sandbox, mkfifo)),
+        ("is open to others", |sandbox| chmod(sandbox, 0o640)),
+        ("is open to others", |sandbox| chmod(sandbox, 0o602)),
+        ("is larger than any of ours", |sandbox| grow(sandbox)),
+        ("is damaged", |sandbox| {
+            fs::write(sandbox.path(RECORD), "").expect("empty the record")
+        }),
+    ];
+    for (what, make) in hostile {
+        let (sandbox, _) = Sandbox::with_alice();
+        make(&sandbox);
+        assert_fault(&sandbox, &[&path(&sandbox, RECORD), what]);
+    }
+}
+
+fn replace(sandbox: &Sandbox, by: impl FnOnce(&std::path::Path)) {
+    let record = sandbox.path(RECORD);
+    fs::rename(&record, sandbox.path("old")).expect("move the record away");
+    by(&record);
+}
+
+fn mkfifo(path: &std::path::Path) {
+    let status = Command::new("mkfifo").arg(path).status();
+    assert!(status.expect("run mkfifo").success());
+}
+
+fn chmod(sandbox: &Sandbox, mode: u32) {
+    let mode = Permissions::from_mode(mode);
+    fs::set_permissions(sandbox.path(RECORD), mode).expect("change the mode");
+}
+
+fn grow(sandbox: &Sandbox) {
+    let file = File::options().write(true).open(sandbox.path(RECORD));
+    file.expect("open the record")
+        .set_len(1 << 30)
+        .expect("grow the record");
+}
+
+#[test]
+fn folders_that_are_open_to_others_let_nobody_in() {
+    for (folder, mode) in [
+        ("etc/pam_mfa", 0o775),
+        ("var/lib/pam_mfa", 0o750),
+        ("var/lib/pam_mfa/users", 0o701),
+        ("var/lib/pam_mfa/state", 0o711),
+        ("var/lib/pam_mfa/state/2001", 0o755),
+    ] {
+        let (sandbox, _) = Sandbox::with_alice();
+        fs::set_permissions(sandbox.path(folder), Permissions::from_mode(mode)).expect("chmod");
+        assert_fault(&sandbox, &[&path(&sandbox, folder), "is open to others"]);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_not_understood_lets_nobody_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let wrong = [
+        ("tries = 3\ntris = 2\n", ["line 2", "`tris`"]),
+        ("\n\ntries = \"many\"\n", ["line 3", "many"]),
+        ("tries = 0\n", ["tries", "1 to 10"]),
+        ("tries = 11\n", ["tries", "1 to 10"]),
+        ("tries\n", ["line 1", ""]),
+    ];
+    for (text, words) in wrong {
+        sandbox.write(CONFIG, text);
+        for user in ["alice", "bob"] {
+            assert_refused(
+                &sandbox,
+                user,
+                pam::SERVICE_ERR,
+                &[&path(&sandbox, CONFIG), words[0]],
+            );
+        }
+    }
+    sandbox.write(CONFIG, "# nothing\n");
+    assert_mended(&sandbox, &alice);
+}
+
+#[test]
+fn a_configuration_that_others_may_write_lets_nobody_in() {
+    let (sandbox, _) = Sandbox::with_alice();
+    sandbox.write(CONFIG, "tries = 3\n");
+    let mode = Permissions::from_mode(0o666);
+    fs::set_permissions(sandbox.path(CONFIG), mode).expect("change the mode");
+    assert_fault(&sandbox, &[&path(&sandbox, CONFIG), "is open to others"]);
+}
+
+#[test]
+fn a_name_service_that_fails_lets_nobody_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    // libnss-wrapper answers with an error for whoever is not in its file.
+    sandbox.remove_account("alice");
+    assert_fault(&sandbox, &["the name service failed"]);
+    sandbox.add_account("alice", 2001);
+    assert_mended(&sandbox, &alice);
+}

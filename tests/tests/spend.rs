@@ -1,0 +1,228 @@
+//! The moment in which a code is used up: races, the lock, and disks that cannot be written.
+
+use std::{
+    fs,
+    fs::File,
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use mfa_tests::{
+    command::LIMIT, enrolled::STEP, outcome::Outcome, pam, sandbox::Sandbox, session::Session,
+};
+
+/// Logs alice in that often at the same time, with these answers.
+fn side_by_side(sandbox: &Sandbox, answers: &[String]) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let start = |answer: &String| {
+            let answer = answer.clone();
+            scope.spawn(move || sandbox.login("alice", &[&answer]))
+        };
+        let sessions: Vec<_> = answers.iter().map(start).collect();
+        let outcomes = sessions.into_iter().map(|session| session.join());
+        outcomes
+            .map(|outcome| outcome.expect("no login panics"))
+            .collect()
+    })
+}
+
+fn granted(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| outcome.granted()).count()
+}
+
+#[test]
+fn one_code_in_many_logins_at_once_is_let_in_once() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    for code in [alice.code(-1), alice.code(0), alice.backup_codes[0].clone()] {
+        let outcomes = side_by_side(&sandbox, &vec![code; 16]);
+        assert_eq!(granted(&outcomes), 1, "{outcomes:#?}");
+    }
+}
+
+#[test]
+fn two_backup_codes_at_once_are_both_let_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    assert_eq!(granted(&side_by_side(&sandbox, &alice.backup_codes)), 10);
+    assert_eq!(granted(&side_by_side(&sandbox, &alice.backup_codes)), 0);
+}
+
+fn lock(sandbox: &Sandbox) -> File {
+    let state = File::open(sandbox.path("var/lib/pam_mfa/state/2001"));
+    let state = state.expect("open alice's state");
+    state.lock().expect("lock alice's state");
+    state
+}
+
+/// Waits until a login that was answered waits for the lock: it sleeps, with the folder open.
+#[track_caller]
+fn wait_until_it_waits(session: &Session) {
+    let process = format!("/proc/{}", session.pid());
+    let deadline = Instant::now() + LIMIT;
+    while !(is_asleep(&process) && has_state_open(&process)) {
+        assert!(Instant::now() < deadline, "it does not wait for the lock");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_asleep(process: &str) -> bool {
+    let stat = fs::read_to_string(format!("{process}/stat")).expect("a running login");
+    stat.contains(") S ")
+}
+
+fn has_state_open(process: &str) -> bool {
+    let files = fs::read_dir(format!("{process}/fd")).expect("a running login");
+    let mut targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    targets.any(|target| target.ends_with("state/2001"))
+}
+
+#[test]
+fn of_two_logins_that_wait_with_the_same_code_one_is_let_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    for code in [&*alice.code(0), &alice.backup_codes[0]] {
+        let held = lock(&sandbox);
+        let sessions = [(); 2].map(|()| {
+            let mut session = sandbox.client("alice").start();
+            session.prompt();
+            session.answer(code);
+            session
+        });
+        sessions.iter().for_each(wait_until_it_waits);
+        drop(held);
+        let outcomes = sessions.map(Session::finish);
+        assert_eq!(granted(&outcomes), 1, "{outcomes:#?}");
+        let told = outcomes.iter().flat_map(|outcome| &outcome.errors);
+        assert!(
+            told.clone().count() == 1 && told.clone().all(|text| text.contains("already used"))
+        );
+    }
+}
+
+#[test]
+fn a_held_lock_refuses_and_the_log_names_who_holds_it() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let held = lock(&sandbox);
+    let outcome = sandbox.login("alice", &[&alice.code(0)]);
+    assert_eq!(
+        (outcome.code, outcome.prompts.len()),
+        (pam::AUTHINFO_UNAVAIL, 1)
+    );
+    let line = sandbox.decisions().pop().expect("a line");
+    let holder = format!("is locked by process {}", std::process::id());
+    assert!(line.contains(&holder), "{line}");
+    drop(held);
+    assert!(sandbox.login("alice", &[&alice.code(0)]).granted());
+}
+
+#[test]
+fn without_a_right_code_nobody_waits_for_the_lock() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    assert!(sandbox.login("alice", &[&alice.code(0)]).granted());
+    let _held = lock(&sandbox);
+    let outcome = sandbox.login("alice", &[&alice.wrong_code(), &alice.code(0), "what?"]);
+    assert_eq!((outcome.code, outcome.prompts.len()), (pam::AUTH_ERR, 3));
+    let line = sandbox.decisions().pop().expect("a line");
+    assert!(
+        line.contains("reason=wrong-code,replayed-code,no-code"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_refuses_before_anything_is_written() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    // At the real time, for libfaketime writes a file. The next code is good for two steps.
+    let client = || sandbox.client("alice").at_the_real_time();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let next = alice.code_at(now.expect("a time after 1970").as_secs() + STEP);
+    for code in [&*next, &alice.backup_codes[0]] {
+        let outcome = client().under(&["prlimit", "--fsize=0"]).login(&[code]);
+        assert_eq!(outcome.code, pam::AUTHINFO_UNAVAIL, "{outcome:#?}");
+        let line = sandbox.decisions().pop().expect("a line");
+        assert!(
+            line.contains("limits the size of files (ulimit -f)"),
+            "{line}"
+        );
+        assert!(client().login(&[code]).granted());
+    }
+}
+
+/// Makes a system call of the login fail, each time.
+fn failing(call: &str, error: &str) -> Vec<String> {
+    let inject = format!("inject={call}:error={error}");
+    let words = ["strace", "-qq", "-o/dev/null", "-e", &inject];
+    words.map(str::to_owned).to_vec()
+}
+
+fn login_under(sandbox: &Sandbox, wrapper: &[String], code: &str) -> Outcome {
+    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+    sandbox.client("alice").under(&wrapper).login(&[code])
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_lets_a_verification_code_in_once_and_warns() {
+    for (call, error) in [
+        ("pwrite64", "ENOSPC"),
+        ("pwrite64", "EROFS"),
+        ("pwrite64", "EDQUOT"),
+        ("fdatasync", "EIO"),
+    ] {
+        let (sandbox, alice) = Sandbox::with_alice();
+        let broken = failing(call, error);
+        let outcome = login_under(&sandbox, &broken, &alice.code(0));
+        assert!(outcome.granted(), "{call} {error} {outcome:#?}");
+        let line = sandbox.decisions().pop().expect("a line");
+        assert!(
+            line.contains("granted user=alice") && line.contains("warning=\"cannot write"),
+            "{line}"
+        );
+        // What the disk did not take is remembered elsewhere.
+        for wrapper in [&broken[..], &["env".to_owned()]] {
+            let again = login_under(&sandbox, wrapper, &alice.code(0));
+            assert_eq!(
+                again.errors,
+                ["This code was already used. Wait for the next one."]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_lets_no_backup_code_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let broken = failing("pwrite64", "ENOSPC");
+    let outcome = login_under(&sandbox, &broken, &alice.backup_codes[0]);
+    assert_eq!(outcome.code, pam::AUTHINFO_UNAVAIL, "{outcome:#?}");
+    assert_eq!(
+        sandbox.login("alice", &[&alice.backup_codes[0]]).infos,
+        ["9 backup codes are left."]
+    );
+}
+
+#[test]
+fn any_other_failure_to_write_lets_nobody_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let failures = [
+        ("flock", "ENOLCK"),
+        ("pwrite64", "EACCES"),
+        ("fdatasync", "EINVAL"),
+    ];
+    for (call, error) in failures {
+        let outcome = login_under(&sandbox, &failing(call, error), &alice.code(0));
+        assert_eq!(
+            outcome.code,
+            pam::AUTHINFO_UNAVAIL,
+            "{call} {error} {outcome:#?}"
+        );
+    }
+    // The last one had been written when it failed: rather too few logins than too many.
+    assert!(!sandbox.login("alice", &[&alice.code(0)]).granted());
+}
+
+#[test]
+fn a_disk_and_a_run_that_cannot_be_written_let_nobody_in() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    // A file where the directory should be.
+    fs::write(sandbox.path("run/pam_mfa"), "").expect("write a file");
+    let outcome = login_under(&sandbox, &failing("pwrite64", "ENOSPC"), &alice.code(0));
+    assert_eq!(outcome.code, pam::AUTHINFO_UNAVAIL, "{outcome:#?}");
+}
