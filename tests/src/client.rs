@@ -13,6 +13,7 @@ use crate::{
     outcome::Outcome,
     pam::Reply,
     protocol::Steer,
+    pty::assignment,
     sandbox::{REAL_CLOCK, SERVICE, Sandbox},
     session::Session,
 };
@@ -212,11 +213,4 @@ impl<'a> Client<'a> {
         let usual = usual.map(|(name, value)| (name.into(), value));
         usual.chain(self.variables.iter().cloned()).collect()
     }
-}
-
-fn assignment(name: &OsStr, value: &OsStr) -> OsString {
-    let mut text = name.to_owned();
-    text.push("=");
-    text.push(value);
-    text
 }

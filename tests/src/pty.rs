@@ -4,6 +4,7 @@
 //! does not inherit (and keep open) this one's terminal.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs::{File, OpenOptions},
     io::{ErrorKind, Read, Write},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
@@ -38,14 +39,15 @@ impl Pty {
     #[track_caller]
     pub fn spawn(command: Command) -> Self {
         let mut leader = Command::new("setsid");
-        leader.args(["--ctty", "--wait"]).arg(command.get_program());
-        leader.args(command.get_args());
+        // The variables are for the command alone: libfaketime in setsid(1) would leave files behind.
+        leader.args(["--ctty", "--wait", "env"]);
         for (name, value) in command.get_envs() {
             match value {
-                Some(value) => leader.env(name, value),
-                None => leader.env_remove(name),
+                Some(value) => leader.arg(assignment(name, value)),
+                None => leader.arg("--unset").arg(name),
             };
         }
+        leader.arg(command.get_program()).args(command.get_args());
         Self::spawn_here(leader)
     }
 
@@ -176,6 +178,14 @@ impl Drop for Pty {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// `NAME=value`, as env(1) wants it.
+pub(crate) fn assignment(name: &OsStr, value: &OsStr) -> OsString {
+    let mut text = name.to_owned();
+    text.push("=");
+    text.push(value);
+    text
 }
 
 fn open_master() -> (PtyMaster, String) {

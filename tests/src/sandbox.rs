@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::{self, OpenOptions},
     io::Write,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
@@ -158,12 +158,15 @@ impl Sandbox {
         self.dir.path().join("nss").join(file)
     }
 
-    /// Writes a file below [`Self::root`], and the folders above it.
+    /// Writes a file below [`Self::root`] with the mode 0644, and the folders above it.
     pub fn write(&self, below_root: &str, text: &str) {
         let path = self.path(below_root);
         let folder = path.parent().expect("a file in a folder");
         fs::create_dir_all(folder).expect("make the folders of a file");
-        fs::write(path, text).expect("write a file");
+        fs::write(&path, text).expect("write a file");
+        // Whatever the umask, others must not be able to write it.
+        let mode = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(path, mode).expect("set the mode of a file");
     }
 
     /// Every log line that was sent so far.

@@ -769,7 +769,10 @@ fn no_core_is_dumped() {
     let (sandbox, _) = Sandbox::with_alice();
     let mut waiting = sandbox.admin_command(&["disable", "alice"]);
     let piped = waiting.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut waiting = piped.spawn().expect("start mfa-admin");
+    let mut waiting = piped
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("start mfa-admin");
     let mut said = [0; 1];
     let stdout = waiting.stdout.as_mut().expect("stdout is a pipe");
     stdout.read_exact(&mut said).expect("it says something");
