@@ -34,6 +34,8 @@ pub enum Command {
     Regenerate(Regenerate),
     /// Take the second factor away from a user
     Disable(Disable),
+    /// Forget failed attempts, so that a login asks for one code again
+    Unlock(Unlock),
     /// Show who is enrolled
     List(List),
     /// Show the devices, backup codes and last login of a user
@@ -133,6 +135,13 @@ pub struct Disable {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+}
+
+/// The options of `unlock`.
+#[derive(Args)]
+pub struct Unlock {
+    /// The login name
+    pub user: String,
 }
 
 /// The options of `list`.

@@ -77,6 +77,8 @@ pub struct User<'u> {
     devices: Vec<Device<'u>>,
     backup_codes: BackupCodes,
     last_login: Option<String>,
+    failed_attempts: usize,
+    codes_in_a_row: usize,
     state_readable: bool,
 }
 
@@ -111,6 +113,8 @@ impl<'u> User<'u> {
                 made: time::rfc3339(seen.backup_made),
             },
             last_login: seen.granted.and_then(time::rfc3339),
+            failed_attempts: seen.failures,
+            codes_in_a_row: seen.free.run(),
             state_readable: seen.state_is_known,
         }
     }

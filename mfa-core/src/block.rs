@@ -34,6 +34,8 @@ pub struct State {
     pub spent: u16,
     /// When somebody was last let in, in seconds since 1970; 0 for never.
     pub granted: i64,
+    /// How many names of charges were left when somebody was last let in; those above are failures.
+    pub names: u32,
     /// For each device the newest step whose code was spent.
     pub steps: Vec<(DeviceId, Step)>,
 }
@@ -47,6 +49,7 @@ impl State {
             set,
             spent: 0,
             granted: 0,
+            names: 0,
             steps: Vec::new(),
         }
     }
@@ -92,6 +95,9 @@ impl State {
             .iter()
             .for_each(|(device, step)| self.spend_step(*device, *step));
         self.spent |= other.spent;
+        if other.sequence > self.sequence {
+            self.names = other.names;
+        }
         self.sequence = self.sequence.max(other.sequence);
         self.granted = self.granted.max(other.granted);
         self.set = self.set.filter(|set| other.set == Some(*set));
@@ -110,6 +116,7 @@ impl State {
         ]);
         slot.extend(self.spent.to_le_bytes());
         slot.extend(self.granted.to_le_bytes());
+        slot.extend(self.names.to_le_bytes());
         slot.extend(self.set.unwrap_or_default());
         for (device, step) in self.steps.iter().take(DEVICES) {
             slot.extend(device);
@@ -131,6 +138,7 @@ impl State {
         let [has_set, devices] = fields.take()?;
         let spent = u16::from_le_bytes(fields.take()?);
         let granted = i64::from_le_bytes(fields.take()?);
+        let names = u32::from_le_bytes(fields.take()?);
         let set = fields.take()?;
         let mut device = || Some((fields.take()?, u64::from_le_bytes(fields.take()?)));
         let steps = (0..devices).map(|_| device()).collect::<Option<Vec<_>>>()?;
@@ -141,6 +149,7 @@ impl State {
             set,
             spent,
             granted,
+            names,
             steps,
         })
     }

@@ -19,11 +19,17 @@ const CAP: usize = 256 * 1024;
 pub struct Config {
     /// How many answers one login may give: 1 to 10, default 3.
     pub tries: u32,
+    /// After how many failures in a row only a backup code or `mfa-admin unlock` helps: 1 to 100
+    /// (NIST SP 800-63B, section 5.2.2), 0 (the default) for never.
+    pub suspend_after: usize,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { tries: 3 }
+        Config {
+            tries: 3,
+            suspend_after: 0,
+        }
     }
 }
 
@@ -58,9 +64,15 @@ impl Config {
                 error.message()
             )
         })?;
-        match config.tries {
-            1..=10 => Ok(config),
-            _ => Err("tries: expected a number from 1 to 10".to_owned()),
+        match config {
+            Config {
+                tries: 0 | 11.., ..
+            } => Err("tries: expected a number from 1 to 10".to_owned()),
+            Config {
+                suspend_after: 101..,
+                ..
+            } => Err("suspend_after: expected a number from 0 to 100".to_owned()),
+            config => Ok(config),
         }
     }
 }
@@ -83,8 +95,9 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line() {
         assert_eq!(
             problem("tries = 2\n\ntris = 3\n"),
-            "line 3: unknown field `tris`, expected `tries`"
+            "line 3: unknown field `tris`, expected `tries` or `suspend_after`"
         );
+        assert!(problem("suspend_after = 101").contains("0 to 100"));
         assert!(problem("tries = 0").contains("1 to 10"));
         assert!(problem("tries = \"x\"").starts_with("line 1: "));
     }

@@ -129,6 +129,11 @@ impl Pending {
         })
     }
 
+    /// The user id that it is for.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// The device, to show its secret.
     pub fn device(&self) -> &Device {
         &self.device
@@ -157,7 +162,9 @@ impl Pending {
     ///
     /// # Errors
     /// `Enrolled` if somebody else enrolled the user meanwhile and it is not to be replaced.
-    pub fn activate(self, store: &Store, backup: BackupSet) -> Result<(), Error> {
+    ///
+    /// What it returns is a warning: the enrollment is active, but something after that went wrong.
+    pub fn activate(self, store: &Store, backup: BackupSet) -> Result<Option<Fault>, Error> {
         store.write(self.uid, |present, _| {
             if present.is_some() && !self.replace {
                 return Err(Error::Enrolled(self.user.clone()));
@@ -208,8 +215,13 @@ pub fn find(store: &Store, user: &str) -> Result<u32, Error> {
 /// Gives the user new backup codes; the old ones are dead when it returns. The secret stays.
 ///
 /// If it is not known which verification codes were used, those of the present window count as
-/// used.
-pub fn regenerate(store: &Store, user: &str, backup: BackupSet, now: i64) -> Result<(), Error> {
+/// used. What it returns is a warning: the new codes are good, but something after that went wrong.
+pub fn regenerate(
+    store: &Store,
+    user: &str,
+    backup: BackupSet,
+    now: i64,
+) -> Result<Option<Fault>, Error> {
     store.write(find(store, user)?, |present, state| {
         let mut record = present.ok_or_else(|| Error::NotEnrolled(user.to_owned()))?;
         let known = state.unwrap_or_else(|| all_spent(&record, now));
@@ -242,4 +254,14 @@ pub fn disable(store: &Store, user: &str) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::NotEnrolled(user.to_owned())),
     }
+}
+
+/// Frees all tries that were charged to the user, and counts failures anew.
+///
+/// # Errors
+/// `NotEnrolled` if there is no record.
+pub fn unlock(store: &Store, user: &str) -> Result<(), Error> {
+    let record = store.record(find(store, user)?)?;
+    let record = record.ok_or_else(|| Error::NotEnrolled(user.to_owned()))?;
+    Ok(store.unlock(&record)?)
 }

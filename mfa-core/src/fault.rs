@@ -83,8 +83,23 @@ pub enum Fault {
     FileSizeLimit,
     /// The kernel gave no random bytes.
     NoRandom,
-    /// There is no memory for the digest of a backup code.
+    /// There is not enough memory.
     NoMemory,
+    /// There is no valid state of an enrolled user: which codes were used is not known.
+    NoState {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The clock is behind what happened already.
+    ClockBehind {
+        /// What happened already.
+        record: PathBuf,
+    },
+    /// More charges than any guesser makes in years.
+    Crowded {
+        /// Where they are.
+        path: PathBuf,
+    },
 }
 
 impl Fault {
@@ -162,7 +177,7 @@ impl fmt::Display for Fault {
             Fault::NoStore { path } => write!(
                 f,
                 "there is a key, but no store ({}). Is the file system under {} mounted? If the \
-                 store is gone for good, make an empty one with: mfa-admin init --new-store",
+                 store is gone for good, make a new one with: mfa-admin init --new-store",
                 path.display(),
                 path.parent().unwrap_or(path).display()
             ),
@@ -217,7 +232,26 @@ impl fmt::Display for Fault {
                  recorded"
             ),
             Fault::NoRandom => write!(f, "the kernel gave no random bytes"),
-            Fault::NoMemory => write!(f, "there is no memory to check a backup code with"),
+            Fault::NoMemory => write!(f, "there is not enough memory"),
+            Fault::NoState { path } => write!(
+                f,
+                "there is no valid state in {}: which codes were used is not known, so three \
+                 verification codes in a row are asked for, and no backup code is taken. Make new \
+                 ones with: mfa-admin regenerate",
+                path.display()
+            ),
+            Fault::ClockBehind { record } => write!(
+                f,
+                "the clock of this machine is behind what happened already to {}: three \
+                 verification codes in a row are asked for. Set the clock",
+                record.display()
+            ),
+            Fault::Crowded { path } => write!(
+                f,
+                "there are more failed attempts in {} than are counted: three verification codes \
+                 in a row are asked for until somebody is let in, or: mfa-admin unlock",
+                path.display()
+            ),
         }
     }
 }

@@ -94,15 +94,23 @@ impl Dir {
         Ok(Dir { fd, path })
     }
 
-    /// Makes the directory inside this one if it is not there, and opens it.
+    /// Makes a private directory inside this one if it is not there, and opens it.
     pub fn make(&self, name: &str) -> Result<Dir, Fault> {
         match mkdirat(&self.fd, name, Privacy::Private.mode()) {
-            Ok(()) | Err(Errno::EEXIST) => self.dir(name),
-            Err(errno) => Err(Fault::io(
-                "cannot make the directory",
-                &self.path.join(name),
-            )(errno)),
+            Err(Errno::EEXIST) => self.dir(name),
+            Err(errno) => {
+                let path = self.path.join(name);
+                Err(Fault::io("cannot make the directory", &path)(errno))
+            }
+            Ok(()) => self.dir(name)?.with_mode(Privacy::Private),
         }
+    }
+
+    /// Whatever the umask of the caller was.
+    fn with_mode(self, privacy: Privacy) -> Result<Dir, Fault> {
+        fchmod(&self.fd, privacy.mode())
+            .map_err(Fault::io("cannot set the mode of", &self.path))?;
+        Ok(self)
     }
 
     /// Makes a directory of ours by its full path if it is not there, and opens it. Whatever the
@@ -111,12 +119,7 @@ impl Dir {
         match nix::unistd::mkdir(path, privacy.mode()) {
             Err(Errno::EEXIST) => Dir::open(path, privacy),
             Err(errno) => Err(Fault::io("cannot make the directory", path)(errno)),
-            Ok(()) => {
-                let dir = Dir::open(path, privacy)?;
-                fchmod(&dir.fd, privacy.mode())
-                    .map_err(Fault::io("cannot set the mode of", path))?;
-                Ok(dir)
-            }
+            Ok(()) => Dir::open(path, privacy)?.with_mode(privacy),
         }
     }
 
@@ -189,7 +192,10 @@ impl Dir {
         let flags = OPEN | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
         let mode = Mode::from_bits_truncate(0o600);
         let fd = openat(&self.fd, name, flags, mode).map_err(Fault::io("cannot create", &path))?;
-        fchmod(&fd, mode).map_err(Fault::io("cannot set the mode of", &path))?;
+        if let Err(errno) = fchmod(&fd, mode) {
+            self.unlink(name)?;
+            return Err(Fault::io("cannot set the mode of", &path)(errno));
+        }
         Ok(File::from(fd))
     }
 

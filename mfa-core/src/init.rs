@@ -11,6 +11,7 @@ use crate::key::{self, Key};
 use crate::lock::ADMIN_PATIENCE;
 use crate::paths::Root;
 use crate::random;
+use crate::record::{self, Record};
 use crate::store::{self, USERS};
 
 /// The name of the mark in the directory of the records.
@@ -46,7 +47,7 @@ fn init_store(root: &Root, key: &Key, new_store: bool) -> Result<Made, Fault> {
     match open_store(root, key) {
         Ok(_) => Ok(Made::Nothing),
         Err(Fault::NoStore { .. }) if new_store => {
-            refuse_if_records(root)?;
+            check_records(root, key)?;
             write_mark(root, key)?;
             Ok(Made::Store)
         }
@@ -91,20 +92,37 @@ fn write_mark(root: &Root, key: &Key) -> Result<(), Fault> {
 
 /// Nothing may be made over records whose key is gone.
 fn refuse_if_records(root: &Root) -> Result<(), Fault> {
-    let Some(data) = absent_as_none(Dir::open(&root.data(), Privacy::Private))? else {
-        return Ok(());
-    };
-    let Some(users) = absent_as_none(data.dir(USERS))? else {
-        return Ok(());
-    };
-    let is_record = |name: &String| name.ends_with(".toml") && !name.starts_with('.');
-    match users.names()?.iter().any(is_record) {
-        true => Err(Fault::KeyLost {
+    match users_with_records(root)? {
+        Some((users, _)) => Err(Fault::KeyLost {
             key: root.etc().join(key::FILE),
             records: users.path().to_path_buf(),
         }),
-        false => Ok(()),
+        None => Ok(()),
     }
+}
+
+/// Records that are there already must belong to the key.
+fn check_records(root: &Root, key: &Key) -> Result<(), Fault> {
+    let Some((users, names)) = users_with_records(root)? else {
+        return Ok(());
+    };
+    names.iter().try_for_each(|name| {
+        let text = users.read(name, record::CAP)?;
+        Record::decode(&text, key, &users.path().join(name)).map(drop)
+    })
+}
+
+/// The directory of the records and their names, if there are any.
+fn users_with_records(root: &Root) -> Result<Option<(Dir, Vec<String>)>, Fault> {
+    let Some(data) = absent_as_none(Dir::open(&root.data(), Privacy::Private))? else {
+        return Ok(None);
+    };
+    let Some(users) = absent_as_none(data.dir(USERS))? else {
+        return Ok(None);
+    };
+    let mut names = users.names()?;
+    names.retain(|name| name.ends_with(".toml") && !name.starts_with('.'));
+    Ok((!names.is_empty()).then_some((users, names)))
 }
 
 /// Opens the key of the machine.
@@ -174,6 +192,31 @@ mod tests {
         assert!(matches!(init(&root, false), Err(Fault::NoStore { .. })));
         assert!(!dir.path().join("var/lib/pam_mfa").exists());
         assert_eq!(init(&root, true).unwrap(), Made::Store);
+    }
+
+    #[test]
+    fn a_store_whose_mark_is_lost_keeps_its_records() {
+        let (dir, root) = root();
+        init(&root, false).unwrap();
+        let key = open_key(&root).unwrap();
+        let users = dir.path().join("var/lib/pam_mfa/users");
+        let text = crate::record::tests::record().0.encode(&key).unwrap();
+        let users_dir = Dir::open(&users, Privacy::Private).unwrap();
+        users_dir.write_new("1000.toml", text.as_bytes()).unwrap();
+        fs::remove_file(users.join(MARK)).unwrap();
+        assert_eq!(init(&root, true).unwrap(), Made::Store);
+        assert!(Store::open(&root).unwrap().record(1000).unwrap().is_some());
+        fs::write(users.join("1000.toml"), "junk").unwrap();
+        fs::remove_file(users.join(MARK)).unwrap();
+        assert!(matches!(init(&root, true), Err(Fault::Damaged { .. })));
+    }
+
+    #[test]
+    fn without_a_state_directory_the_store_still_opens() {
+        let (dir, root) = root();
+        init(&root, false).unwrap();
+        fs::remove_dir(dir.path().join("var/lib/pam_mfa/state")).unwrap();
+        assert!(Store::open(&root).is_ok());
     }
 
     #[test]

@@ -25,6 +25,14 @@ impl Presented {
             Answer::Backup(code) => Presented::Backup(record.backup.find(&code)?),
         })
     }
+
+    /// How many verification codes it has.
+    pub fn run(&self) -> usize {
+        match self {
+            Presented::Codes(codes) => codes.len(),
+            Presented::Backup(_) => 0,
+        }
+    }
 }
 
 /// The code that was recognised, and may be used.
@@ -61,6 +69,19 @@ pub enum Miss {
     BackupUnknown,
     /// The clock says a time before 1970.
     NoTime,
+}
+
+impl Miss {
+    /// The word for the log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Miss::Wrong { .. } => "wrong-code",
+            Miss::Replayed => "replayed-code",
+            Miss::BackupSpent => "spent-backup-code",
+            Miss::BackupUnknown => "backup-codes-unusable",
+            Miss::NoTime => "clock-before-1970",
+        }
+    }
 }
 
 /// How far a clock is searched to explain a wrong code, in minutes.
@@ -109,7 +130,7 @@ fn judge_codes(record: &Record, state: &State, codes: &[Code], now: i64) -> Resu
             }
         }
     }
-    if let (Miss::Wrong { clock_off }, [code]) = (&mut miss, codes) {
+    if let (Miss::Wrong { clock_off }, Some(code)) = (&mut miss, codes.last()) {
         *clock_off = record
             .devices
             .iter()
@@ -215,7 +236,7 @@ mod tests {
         assert_eq!(off(&[CODES[9]], 3), Some(3));
         assert_eq!(off(&[CODES[1]], 9), Some(-4));
         assert_eq!(off(&["000000"], 3), None);
-        assert_eq!(off(&[CODES[9], CODES[8]], 3), None);
+        assert_eq!(off(&[CODES[8], CODES[9]], 3), Some(3));
     }
 
     #[test]

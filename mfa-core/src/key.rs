@@ -120,7 +120,7 @@ impl Key {
         // Encryption fails only for messages of 256 GiB and more.
         let sealed = self.cipher().encrypt(&XNonce::from(nonce), payload);
         let mut whole = nonce.to_vec();
-        whole.extend(sealed.map_err(|_| Fault::NoRandom)?);
+        whole.extend(sealed.map_err(|_| Fault::NoMemory)?);
         Ok(whole)
     }
 

@@ -17,6 +17,7 @@
 pub mod answer;
 pub mod backup;
 pub mod block;
+pub mod charge;
 pub mod config;
 pub mod device;
 pub mod enrollment;

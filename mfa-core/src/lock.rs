@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use nix::sys::stat::{major, minor};
+
 use crate::fault::Fault;
 use crate::file::Dir;
 
@@ -57,11 +59,13 @@ fn still_there(dir: &Dir, lock: Lock) -> Result<Lock, Fault> {
 
 /// The process that holds the lock, as `/proc/locks` has it.
 fn holder(handle: &File) -> Option<u32> {
-    let inode = format!(":{}", handle.metadata().ok()?.ino());
+    let file = handle.metadata().ok()?;
+    let (major, minor) = (major(file.dev()), minor(file.dev()));
+    let file = format!("{major:02x}:{minor:02x}:{}", file.ino());
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let line = locks.lines().find(|line| {
         let mut words = line.split_whitespace();
-        words.any(|word| word == "FLOCK") && words.any(|word| word.ends_with(&inode))
+        words.any(|word| word == "FLOCK") && words.any(|word| word == file)
     })?;
     line.split_whitespace().nth(4)?.parse().ok()
 }

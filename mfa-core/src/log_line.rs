@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::fault::Fault;
 use crate::judge::Miss;
 use crate::login::Request;
 use crate::verdict::{Method, Refusal, Verdict};
@@ -19,22 +20,37 @@ pub enum Level {
     Error,
 }
 
-/// Writes the line of a verdict.
-pub fn write(log: &dyn Fn(Level, &str), request: &Request, verdict: &Verdict) {
-    let (level, text) = decision(request, verdict);
-    log(
-        level,
-        &format!("pam_mfa({}:auth): {text}", clean(&request.service)),
-    );
+/// Writes the line of a verdict. `known`: there is a user of that name.
+pub fn write(log: &dyn Fn(Level, &str), request: &Request, known: bool, verdict: &Verdict) {
+    let (level, text) = decision(request, known, verdict);
+    log(level, &format!("{}{text}", prefix(request)));
 }
 
-fn decision(request: &Request, verdict: &Verdict) -> (Level, String) {
+/// Writes why codes in a row were asked for, where nobody's guesses are the reason.
+pub fn write_caution(log: &dyn Fn(Level, &str), request: &Request, caution: &Fault) {
+    let user = clean(&request.user);
+    let text = format!(
+        "{}caution user={user} warning=\"{}\"",
+        prefix(request),
+        quoted(caution)
+    );
+    log(Level::Warning, &text);
+}
+
+fn prefix(request: &Request) -> String {
+    format!("pam_mfa({}:auth): ", clean(&request.service))
+}
+
+fn decision(request: &Request, known: bool, verdict: &Verdict) -> (Level, String) {
     match verdict {
         Verdict::Granted(grant) => {
             let mut line = format!("granted user={}", clean(&request.user));
             match &grant.method {
                 Method::Totp { device } => put(&mut line, "method=totp device", device),
                 Method::Backup { left } => put(&mut line, "method=backup left", &left.to_string()),
+            }
+            if grant.failures > 0 {
+                put(&mut line, "failures", &grant.failures.to_string());
             }
             put_source(&mut line, request);
             match &grant.only_in_run {
@@ -45,33 +61,29 @@ fn decision(request: &Request, verdict: &Verdict) -> (Level, String) {
                 ),
             }
         }
-        Verdict::Refused(refusals) => refused(request, refusals),
+        Verdict::Refused(refusals) => refused(request, known, refusals),
     }
 }
 
-fn refused(request: &Request, refusals: &[Refusal]) -> (Level, String) {
+fn refused(request: &Request, known: bool, refusals: &[Refusal]) -> (Level, String) {
     let words: Vec<&str> = refusals.iter().map(Refusal::word).collect();
     let mut line = format!(
         "refused user={} reason={}",
-        name(request, refusals),
+        name(request, known),
         words.join(",")
     );
     put_source(&mut line, request);
-    match refusals.iter().find_map(detail) {
+    match refusals.iter().rev().find_map(detail) {
         None => (Level::Notice, line),
         Some((level, detail)) => (level, format!("{line} {detail}")),
     }
 }
 
-/// People type passwords where a name is asked for: the name of an unknown user is not logged.
-fn name(request: &Request, refusals: &[Refusal]) -> String {
-    let unknown = refusals
-        .iter()
-        .any(|refusal| matches!(refusal, Refusal::UnknownUser));
-    if unknown {
-        "(unknown)".to_owned()
-    } else {
-        clean(&request.user)
+/// People type passwords where a name is asked for: a name that nobody has is not logged.
+fn name(request: &Request, known: bool) -> String {
+    match known {
+        true => clean(&request.user),
+        false => "(unknown)".to_owned(),
     }
 }
 
@@ -79,15 +91,20 @@ fn detail(refusal: &Refusal) -> Option<(Level, String)> {
     match refusal {
         Refusal::Missed(Miss::Wrong {
             clock_off: Some(minutes),
+        })
+        | Refusal::MissedRun(Miss::Wrong {
+            clock_off: Some(minutes),
         }) => {
-            let which = if *minutes > 0 { "ahead" } else { "behind" };
+            let which = if *minutes > 0 { "ahead of" } else { "behind" };
             let minutes = minutes.unsigned_abs().max(1);
             let text = format!(
-                "hint=\"clock off by about {minutes} min: the device is {which} of this machine\""
+                "hint=\"clock off by about {minutes} min: the device is {which} this machine\""
             );
             Some((Level::Notice, text))
         }
-        Refusal::Fault(fault) => Some((Level::Error, format!("error=\"{}\"", quoted(fault)))),
+        Refusal::Fault(fault) | Refusal::BackupUnrecordable(fault) => {
+            Some((Level::Error, format!("error=\"{}\"", quoted(fault))))
+        }
         Refusal::Config(text) | Refusal::Arguments(text) => {
             Some((Level::Error, format!("error=\"{}\"", quoted(text))))
         }
@@ -131,7 +148,6 @@ fn quoted(value: &dyn std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Fault;
     use crate::verdict::Grant;
     use std::cell::RefCell;
 
@@ -148,13 +164,14 @@ mod tests {
     fn line(user: &str, verdict: &Verdict) -> (Level, String) {
         let lines = RefCell::new(Vec::new());
         let log = |level: Level, text: &str| lines.borrow_mut().push((level, text.to_owned()));
-        write(&log, &request(user), verdict);
+        write(&log, &request(user), true, verdict);
         lines.into_inner().pop().unwrap()
     }
 
     fn granted(method: Method) -> Verdict {
         Verdict::Granted(Grant {
             method,
+            failures: 0,
             only_in_run: None,
         })
     }
@@ -172,14 +189,31 @@ mod tests {
         assert_eq!(
             line("alice", &Verdict::Refused(vec![Refusal::NoCode, wrong])).1,
             "pam_mfa(sshd:auth): refused user=alice reason=no-code,wrong-code rhost=203.0.113.7 tty=ssh \
-             hint=\"clock off by about 5 min: the device is behind of this machine\""
+             hint=\"clock off by about 5 min: the device is behind this machine\""
         );
     }
 
     #[test]
     fn an_unknown_name_is_not_logged() {
-        let (_, text) = line("hunter2", &Verdict::Refused(vec![Refusal::UnknownUser]));
-        assert!(!text.contains("hunter2"), "{text}");
+        let fault = || Refusal::Fault(Fault::NoRandom);
+        for refusal in [
+            Refusal::UnknownUser,
+            Refusal::NoCode,
+            Refusal::NoAnswer,
+            fault(),
+        ] {
+            let verdict = Verdict::Refused(vec![refusal]);
+            let (_, text) = decision(&request("hunter2"), false, &verdict);
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_told_after_a_hint() {
+        let hint = Refusal::Missed(Miss::Wrong { clock_off: Some(5) });
+        let verdict = Verdict::Refused(vec![hint, Refusal::Fault(Fault::NoRandom)]);
+        let (level, text) = line("alice", &verdict);
+        assert!(level == Level::Error && text.contains("random"), "{text}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::answer::{Answer, Code};
 use crate::block::State;
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::judge::{Presented, judge};
+use crate::judge::{Miss, Presented, judge};
 use crate::log_line::{self, Level};
 use crate::messages;
 use crate::paths::Root;
@@ -65,16 +65,25 @@ pub struct Host<'h> {
 
 /// Asks for a code and says whether to let in. Everything unforeseen is a refusal.
 pub fn login(host: &Host, request: &Request, talk: &mut dyn Talk) -> Verdict {
-    let verdict = match identify(host, request) {
+    let uid = user::uid_of(&request.user);
+    let known = matches!(uid, Ok(Some(_)));
+    let verdict = match identify(host, uid) {
         Ok((config, subject)) => ask_until_right(host, request, &config, &subject, talk),
         Err(refusal) => refused_at_once(refusal, talk),
     };
-    log_line::write(host.log, request, &verdict);
+    log_line::write(host.log, request, known, &verdict);
     if let Verdict::Granted(grant) = &verdict {
-        messages::after_grant(grant, &request.user)
-            .iter()
-            .for_each(|text| talk.tell(text));
+        let messages = messages::after_grant(grant, &request.user);
+        messages.iter().for_each(|text| talk.tell(text));
     }
+    verdict
+}
+
+/// Refuses without asking, for a reason that lies before any login.
+pub fn refuse(host: &Host, request: &Request, refusal: Refusal, talk: &mut dyn Talk) -> Verdict {
+    let known = matches!(user::uid_of(&request.user), Ok(Some(_)));
+    let verdict = refused_at_once(refusal, talk);
+    log_line::write(host.log, request, known, &verdict);
     verdict
 }
 
@@ -90,10 +99,10 @@ struct Enrolled {
     record: Record,
 }
 
-fn identify(host: &Host, request: &Request) -> Result<(Config, Subject), Refusal> {
+fn identify(host: &Host, uid: Result<Option<u32>, Fault>) -> Result<(Config, Subject), Refusal> {
     let config = Config::load(host.root)?;
     let store = Store::open(host.root)?;
-    let Some(uid) = user::uid_of(&request.user)? else {
+    let Some(uid) = uid? else {
         return Ok((config, Subject::Stranger(|| Refusal::UnknownUser)));
     };
     let subject = match store.record(uid)? {
@@ -118,7 +127,9 @@ fn check_owner(store: &Store, record: &Record) -> Result<(), Fault> {
 }
 
 fn refused_at_once(refusal: Refusal, talk: &mut dyn Talk) -> Verdict {
-    talk.warn(messages::OUT_OF_ORDER);
+    messages::refusal(&refusal)
+        .into_iter()
+        .for_each(|text| talk.warn(text));
     Verdict::Refused(vec![refusal])
 }
 
@@ -129,64 +140,142 @@ fn ask_until_right(
     subject: &Subject,
     talk: &mut dyn Talk,
 ) -> Verdict {
-    let mut refusals = Vec::new();
-    for _ in 0..config.tries {
-        match attempt(host, request, subject, talk) {
-            Ok(grant) => return Verdict::Granted(grant),
-            Err(refusal) => {
-                messages::refusal(&refusal)
-                    .into_iter()
-                    .for_each(|text| talk.warn(text));
-                refusals.push(refusal);
+    let mut case = Case {
+        host,
+        request,
+        config,
+        subject,
+        throttle: subject.throttle(host.clock),
+    };
+    let verdict = case.verdict(talk);
+    if let Some(caution) = case.throttle.as_ref().and_then(Throttle::caution) {
+        log_line::write_caution(host.log, request, caution);
+    }
+    verdict
+}
+
+/// A login from its first prompt on.
+struct Case<'c> {
+    host: &'c Host<'c>,
+    request: &'c Request,
+    config: &'c Config,
+    subject: &'c Subject,
+    /// None for a stranger: whatever he types is wrong.
+    throttle: Option<Throttle<'c>>,
+}
+
+/// How often the same code may be typed again before it counts as a wrong one.
+const REPEATS: usize = 3;
+
+impl Case<'_> {
+    fn verdict(&mut self, talk: &mut dyn Talk) -> Verdict {
+        let mut refusals = Vec::new();
+        for _ in 0..self.config.tries {
+            match self.attempt(talk) {
+                Ok(grant) => {
+                    self.throttle.iter_mut().for_each(Throttle::give_back);
+                    return Verdict::Granted(grant);
+                }
+                Err(refusal) => {
+                    messages::refusal(&refusal)
+                        .into_iter()
+                        .for_each(|text| talk.warn(text));
+                    refusals.push(refusal);
+                }
+            }
+            if refusals.last().is_some_and(Refusal::is_final) {
+                break;
             }
         }
-        if refusals.last().is_some_and(Refusal::is_final) {
-            break;
-        }
+        Verdict::Refused(refusals)
     }
-    Verdict::Refused(refusals)
-}
 
-/// One backup code, or as many verification codes in a row as the throttle asks for.
-fn attempt(
-    host: &Host,
-    request: &Request,
-    subject: &Subject,
-    talk: &mut dyn Talk,
-) -> Result<Grant, Refusal> {
-    let throttle = subject.throttle()?;
-    let mut run: Vec<Code> = Vec::new();
-    loop {
-        match collect(request, subject, run.len(), talk)? {
-            Some(Answer::Codes(codes)) => run.extend(codes),
-            Some(backup) => return redeem(host, subject, backup),
-            None if run.is_empty() => return Err(Refusal::NoCode),
-            // Wrong, but the next prompt comes all the same: it tells nothing about this one.
-            None => run.push(Code::default()),
-        }
-        if throttle.allows(run.len()) {
-            return redeem(host, subject, Answer::Codes(run));
+    /// One backup code, or as many verification codes in a row as the throttle asks for.
+    fn attempt(&mut self, talk: &mut dyn Talk) -> Result<Grant, Refusal> {
+        let needed = self.throttle.as_mut().map_or(Ok(1), Throttle::run)?;
+        let mut run: Vec<Code> = Vec::new();
+        let mut repeats = 0;
+        loop {
+            match self.collect(run.len(), needed, talk)? {
+                Some(Answer::Backup(code)) => {
+                    return self.redeem(Answer::Backup(code), self.host.clock.now());
+                }
+                Some(Answer::Codes(codes)) if repeats < REPEATS && run.ends_with(&codes) => {
+                    talk.tell(messages::SAME_CODE);
+                    repeats += 1;
+                    continue;
+                }
+                Some(Answer::Codes(codes)) => run.extend(codes),
+                None if run.is_empty() => return Err(Refusal::NoCode),
+                // Wrong, but the next prompt comes all the same: it tells nothing about this one.
+                None => run.push(Code::default()),
+            }
+            let now = self.host.clock.now();
+            if self.allows(&run, now)? {
+                return self.redeem(Answer::Codes(run), now);
+            }
         }
     }
-}
 
-/// `None` if what was typed cannot be a code.
-fn collect(
-    request: &Request,
-    subject: &Subject,
-    run: usize,
-    talk: &mut dyn Talk,
-) -> Result<Option<Answer>, Refusal> {
-    let typed = talk.ask(messages::prompt(run)).map_err(refusal_of)?;
-    if request
-        .authtok
-        .as_ref()
-        .is_some_and(|password| **password == *typed)
-    {
-        return Ok(None);
+    /// `None` if what was typed cannot be a code.
+    fn collect(
+        &self,
+        typed: usize,
+        needed: usize,
+        talk: &mut dyn Talk,
+    ) -> Result<Option<Answer>, Refusal> {
+        let answer = talk
+            .ask(messages::prompt(typed, needed))
+            .map_err(refusal_of)?;
+        if self
+            .request
+            .authtok
+            .as_ref()
+            .is_some_and(|password| **password == *answer)
+        {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&answer).ok();
+        Ok(text.and_then(|text| Answer::parse(text, &self.subject.digits())))
     }
-    let text = std::str::from_utf8(&typed).ok();
-    Ok(text.and_then(|text| Answer::parse(text, &subject.digits())))
+
+    /// Whether the codes may be judged. If so they are paid for.
+    fn allows(&mut self, run: &[Code], now: i64) -> Result<bool, Refusal> {
+        let Some(throttle) = &mut self.throttle else {
+            return Ok(true);
+        };
+        if throttle.is_suspended(self.config.suspend_after)? {
+            return Err(Refusal::Suspended);
+        }
+        Ok(throttle.allows(run, now)?)
+    }
+
+    /// Judges without the lock, which nobody reaches without a right code; then spends.
+    fn redeem(&mut self, answer: Answer, now: i64) -> Result<Grant, Refusal> {
+        let enrolled = match self.subject {
+            Subject::Enrolled(enrolled) => enrolled,
+            Subject::Stranger(refusal) => return Err(refusal()),
+        };
+        let charged = self.throttle.as_ref().map_or(0, Throttle::charged);
+        let run = matches!(&answer, Answer::Codes(codes) if codes.len() > 1);
+        let presented = Presented::new(&enrolled.record, answer)?;
+        let judged = enrolled.judge(&presented, now);
+        let spent = judged.and_then(|()| enrolled.spend(self.host, &presented, charged));
+        spent.map_err(|refusal| self.after_miss(refusal, run))
+    }
+
+    /// A replayed right code is no guess and costs nothing. Of a run it is not said what was wrong
+    /// with it.
+    fn after_miss(&mut self, refusal: Refusal, run: bool) -> Refusal {
+        match refusal {
+            Refusal::Missed(miss) if run => Refusal::MissedRun(miss),
+            Refusal::Missed(Miss::Replayed) => {
+                self.throttle.iter_mut().for_each(Throttle::give_back_last);
+                Refusal::Missed(Miss::Replayed)
+            }
+            refusal => refusal,
+        }
+    }
 }
 
 fn refusal_of(silence: Silence) -> Refusal {
@@ -197,28 +286,14 @@ fn refusal_of(silence: Silence) -> Refusal {
     }
 }
 
-/// Judges without the lock, which nobody reaches without a right code; then spends.
-fn redeem(host: &Host, subject: &Subject, answer: Answer) -> Result<Grant, Refusal> {
-    let now = host.clock.now();
-    let enrolled = match subject {
-        Subject::Enrolled(enrolled) => enrolled,
-        Subject::Stranger(refusal) => return Err(refusal()),
-    };
-    let record = &enrolled.record;
-    let presented = Presented::new(record, answer)?;
-    let state = enrolled
-        .state()?
-        .unwrap_or_else(|| State::new(record.id, None));
-    judge(record, &state, &presented, now)?;
-    spend(&enrolled.store, host.clock, record, &presented)
-}
-
 impl Subject {
-    fn throttle(&self) -> Result<Throttle, Fault> {
-        Ok(match self {
-            Subject::Enrolled(enrolled) => Throttle::new(enrolled.state()?.is_some()),
-            Subject::Stranger(_) => Throttle::new(true),
-        })
+    fn throttle<'s>(&'s self, clock: &'s dyn Clock) -> Option<Throttle<'s>> {
+        match self {
+            Subject::Enrolled(enrolled) => {
+                Some(Throttle::new(&enrolled.store, &enrolled.record, clock))
+            }
+            Subject::Stranger(_) => None,
+        }
     }
 
     fn digits(&self) -> Vec<u8> {
@@ -235,8 +310,14 @@ impl Subject {
 }
 
 impl Enrolled {
-    /// `None` if there is none that can be read: then it is not known which codes were used.
-    fn state(&self) -> Result<Option<State>, Fault> {
-        self.store.state_of(&self.record)
+    fn judge(&self, presented: &Presented, now: i64) -> Result<(), Refusal> {
+        let state = self.store.state_of(&self.record)?;
+        let state = state.unwrap_or_else(|| State::new(self.record.id, None));
+        judge(&self.record, &state, presented, now)?;
+        Ok(())
+    }
+
+    fn spend(&self, host: &Host, presented: &Presented, charged: usize) -> Result<Grant, Refusal> {
+        spend(&self.store, host.clock, &self.record, presented, charged)
     }
 }

@@ -9,11 +9,22 @@ const FEW: usize = 3;
 /// The login cannot be decided.
 pub const OUT_OF_ORDER: &str = "The verification code cannot be checked now. The administrator finds the reason in the system log.";
 
-/// The prompt for the first code, or for the next one of a run.
-pub fn prompt(run: usize) -> &'static str {
-    match run {
-        0 => "Verification code or backup code: ",
-        _ => "Next code, as soon as it changes: ",
+/// The same code was typed twice in a row.
+pub const SAME_CODE: &str = "That is the same code. Wait until it changes.";
+
+/// The prompt for a code after `typed` others in a row, where `needed` are asked for.
+pub fn prompt(typed: usize, needed: usize) -> &'static str {
+    match (typed, needed) {
+        (0, 0 | 1) => "Verification code or backup code: ",
+        (0, 2) => {
+            "2 codes in a row are needed: type one now and the next when it changes, \
+             or type two consecutive codes in one answer, noted beforehand; or a backup code: "
+        }
+        (0, _) => {
+            "3 codes in a row are needed: type one now and the next ones when they change, \
+             or type three consecutive codes in one answer, noted beforehand; or a backup code: "
+        }
+        _ => "Codes in a row are needed. Type the next code as soon as it changes: ",
     }
 }
 
@@ -27,8 +38,16 @@ pub fn refusal(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Missed(Miss::BackupUnknown) => {
             "Backup codes cannot be used now. Type a verification code, or ask the administrator."
         }
-        Refusal::NoCode | Refusal::NotEnrolled | Refusal::UnknownUser | Refusal::Missed(_) => {
-            "Wrong code."
+        Refusal::NoCode
+        | Refusal::NotEnrolled
+        | Refusal::UnknownUser
+        | Refusal::Missed(_)
+        | Refusal::MissedRun(_) => "Wrong code.",
+        Refusal::BackupUnrecordable(_) => {
+            "The disk cannot be written, so a backup code cannot be used up. Type a verification code."
+        }
+        Refusal::Suspended => {
+            "Too many failed attempts: only a backup code helps now, or the administrator with mfa-admin unlock."
         }
         Refusal::RecordChanged => "Your enrollment was changed just now. Log in again.",
         Refusal::Fault(_) | Refusal::Config(_) | Refusal::Arguments(_) => OUT_OF_ORDER,
@@ -37,17 +56,33 @@ pub fn refusal(refusal: &Refusal) -> Option<&'static str> {
 }
 
 /// What somebody is told who was let in.
-pub fn after_grant(grant: &Grant, user: &str) -> Option<String> {
-    let Method::Backup { left } = grant.method else {
-        return None;
+pub fn after_grant(grant: &Grant, user: &str) -> Vec<String> {
+    let left = match grant.method {
+        Method::Backup { left } => Some(codes_left(left, user)),
+        Method::Totp { .. } => None,
     };
+    left.into_iter().chain(failures(grant.failures)).collect()
+}
+
+fn codes_left(left: usize, user: &str) -> String {
     let count = match left {
         0 => "This was your last backup code.".to_owned(),
         1 => "1 backup code is left.".to_owned(),
         left => format!("{left} backup codes are left."),
     };
-    Some(match left {
+    match left {
         0..=FEW => format!("{count} Get new ones with: sudo mfa-admin regenerate {user}"),
         _ => count,
-    })
+    }
+}
+
+fn failures(failures: usize) -> Option<String> {
+    let attempts = match failures {
+        0 => return None,
+        1 => "1 failed attempt".to_owned(),
+        failures => format!("{failures} failed attempts"),
+    };
+    Some(format!(
+        "{attempts} since your last login. If that was not you, somebody knows your password."
+    ))
 }

@@ -8,6 +8,7 @@ use crate::enrollment::{Error, find};
 use crate::fault::Fault;
 use crate::record::Record;
 use crate::store::Store;
+use crate::throttle::{self, Free};
 use crate::user;
 
 /// An enrolled user, without his secrets.
@@ -25,6 +26,10 @@ pub struct Overview {
     pub backup_left: Option<usize>,
     /// When he was last let in, in seconds since 1970.
     pub granted: Option<i64>,
+    /// What is free of guesses: it tells how many codes in a row a login has to bring now.
+    pub free: Free,
+    /// How many tries failed since the last login, or since the last admin command.
+    pub failures: usize,
     /// Whether there is a valid state. Without one nothing is known of his logins.
     pub state_is_known: bool,
 }
@@ -48,9 +53,9 @@ pub struct DeviceView {
 ///
 /// # Errors
 /// `UnknownUser`, `NotEnrolled`; whatever is wrong with the record.
-pub fn of(store: &Store, user: &str) -> Result<Overview, Error> {
+pub fn of(store: &Store, user: &str, now: i64) -> Result<Overview, Error> {
     match store.record(find(store, user)?)? {
-        Some(record) => Ok(overview(store, &record)?),
+        Some(record) => Ok(overview(store, &record, now)?),
         None => Err(Error::NotEnrolled(user.to_owned())),
     }
 }
@@ -62,9 +67,9 @@ pub type Entry = (u32, Result<Overview, Fault>);
 ///
 /// # Errors
 /// If the records cannot even be counted.
-pub fn all(store: &Store) -> Result<Vec<Entry>, Fault> {
+pub fn all(store: &Store, now: i64) -> Result<Vec<Entry>, Fault> {
     let read = |uid| match store.record(uid) {
-        Ok(Some(record)) => Some((uid, overview(store, &record))),
+        Ok(Some(record)) => Some((uid, overview(store, &record, now))),
         // Removed since we looked, or never enrolled.
         Ok(None) => None,
         Err(fault) => Some((uid, Err(fault))),
@@ -75,7 +80,7 @@ pub fn all(store: &Store) -> Result<Vec<Entry>, Fault> {
 }
 
 /// Fails where a login would be refused because of the record.
-fn overview(store: &Store, record: &Record) -> Result<Overview, Fault> {
+fn overview(store: &Store, record: &Record, now: i64) -> Result<Overview, Fault> {
     if user::uid_of(&record.user)? != Some(record.uid) {
         let (path, user) = (store.path_of(record.uid), record.user.clone());
         return Err(Fault::OtherUser { path, user });
@@ -91,6 +96,8 @@ fn overview(store: &Store, record: &Record) -> Result<Overview, Fault> {
         backup_made: record.backup.made,
         backup_left: state.as_ref().filter(of_this_set).map(|s| s.left()),
         granted: state.as_ref().map(|s| s.granted).filter(|time| *time != 0),
+        free: throttle::free(store, record, now)?,
+        failures: throttle::failures(store, record)?,
         state_is_known: state.is_some(),
     })
 }
@@ -133,7 +140,7 @@ mod tests {
     #[test]
     fn a_fresh_enrollment_is_unverified_and_unused() {
         let (_dir, store) = enrolled();
-        let seen = of(&store, "root").unwrap();
+        let seen = of(&store, "root", NOW).unwrap();
         assert_eq!((&*seen.user, seen.uid), ("root", 0));
         assert_eq!((seen.backup_left, seen.backup_made), (Some(CODES), NOW));
         assert_eq!((seen.granted, seen.state_is_known), (None, true));
@@ -141,8 +148,11 @@ mod tests {
         assert_eq!((&*device.label, device.enrolled), ("phone", NOW));
         assert_eq!((device.verified, device.used), (false, None));
         disable(&store, "root").unwrap();
-        assert!(matches!(of(&store, "root"), Err(Error::NotEnrolled(_))));
-        assert!(all(&store).unwrap().is_empty());
+        assert!(matches!(
+            of(&store, "root", NOW),
+            Err(Error::NotEnrolled(_))
+        ));
+        assert!(all(&store, NOW).unwrap().is_empty());
     }
 
     #[test]
@@ -152,7 +162,7 @@ mod tests {
         for block in fs::read_dir(&state).unwrap() {
             fs::write(block.unwrap().path(), "junk").unwrap();
         }
-        let seen = of(&store, "root").unwrap();
+        let seen = of(&store, "root", NOW).unwrap();
         assert_eq!((seen.backup_left, seen.state_is_known), (None, false));
     }
 
@@ -161,7 +171,7 @@ mod tests {
         let (dir, store) = enrolled();
         let users = dir.path().join("var/lib/pam_mfa/users");
         fs::copy(users.join("0.toml"), users.join("7.toml")).unwrap();
-        let seen = all(&store).unwrap();
+        let seen = all(&store, NOW).unwrap();
         assert!(matches!(seen[0], (0, Ok(_))), "{seen:?}");
         assert!(
             matches!(seen[1], (7, Err(Fault::Damaged { .. }))),
@@ -173,7 +183,7 @@ mod tests {
     fn a_lost_record_is_in_the_list() {
         let (dir, store) = enrolled();
         fs::remove_file(dir.path().join("var/lib/pam_mfa/users/0.toml")).unwrap();
-        let seen = all(&store).unwrap();
+        let seen = all(&store, NOW).unwrap();
         assert!(
             matches!(seen[..], [(0, Err(Fault::LostRecord { .. }))]),
             "{seen:?}"

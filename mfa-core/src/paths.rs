@@ -31,11 +31,6 @@ impl Root {
     pub fn run(&self) -> PathBuf {
         self.below("run/pam_mfa")
     }
-
-    /// Whether this is the real root directory.
-    pub fn is_machine(&self) -> bool {
-        self.0 == Path::new("/")
-    }
 }
 
 impl Default for Root {

@@ -158,6 +158,15 @@ impl Record {
         record.is_sound().then_some(record).ok_or_else(damaged)
     }
 
+    /// When an admin command last wrote it, in seconds since 1970: each makes a device or a set of
+    /// backup codes.
+    pub fn written(&self) -> i64 {
+        self.devices
+            .iter()
+            .map(|device| device.enrolled)
+            .fold(self.backup.made, i64::max)
+    }
+
     fn is_sound(&self) -> bool {
         let unique: std::collections::BTreeSet<_> = self.devices.iter().map(|d| d.id).collect();
         unique.len() == self.devices.len()

@@ -6,18 +6,18 @@
 
 use crate::Clock;
 use crate::block::State;
-use crate::fault::Fault;
+use crate::charge;
+use crate::fault::{Fault, absent_as_none};
 use crate::judge::{Match, Presented, judge};
 use crate::lock::{LOGIN_PATIENCE, Lock};
 use crate::record::Record;
 use crate::state::{Reading, StateDir};
 use crate::store::Store;
+use crate::throttle::{ENOUGH, failures_since};
 use crate::verdict::{Grant, Method, Refusal};
 
-/// How many codes in a row are asked for while it is not known which were used.
-pub const RUN_WITHOUT_STATE: usize = 3;
-
-/// Spends the code that `judged` said is right.
+/// Spends the code that was judged right against `judged`. `charged` is how many names this login
+/// was charged: they are no failures.
 ///
 /// # Errors
 /// Whatever stands against it. Unless it is `Ok`, nobody may be let in.
@@ -26,105 +26,137 @@ pub fn spend(
     clock: &dyn Clock,
     judged: &Record,
     presented: &Presented,
+    charged: usize,
 ) -> Result<Grant, Refusal> {
     let dir = store.state_dir_or_new(judged.uid)?;
-    let lock = dir.lock(LOGIN_PATIENCE)?;
-    let record = store.record(judged.uid)?.ok_or(Refusal::RecordChanged)?;
-    if record.id != judged.id {
+    let lock = absent_as_none(dir.lock(LOGIN_PATIENCE))?.ok_or(Refusal::RecordChanged)?;
+    let Some(record) = store
+        .record(judged.uid)?
+        .filter(|record| record.id == judged.id)
+    else {
+        store.drop_empty_state(judged.uid);
         return Err(Refusal::RecordChanged);
-    }
-    let now = clock.now();
-    match dir.read(&record.id)? {
-        Some(reading) => spend_from(&dir, &lock, &record, reading, presented, now),
-        None => spend_anew(&dir, &lock, &record, presented, now),
-    }
-}
-
-fn spend_from(
-    dir: &StateDir,
-    lock: &Lock,
-    record: &Record,
-    mut reading: Reading,
-    presented: &Presented,
-    now: i64,
-) -> Result<Grant, Refusal> {
-    let matched = judge(record, &reading.state, presented, now)?;
-    mark(&mut reading.state, record, matched, now);
-    let only_in_run = match dir.write(lock, &reading) {
-        Ok(()) => {
-            // The block knows all that the twin knew; a twin that stays does no harm.
-            let _ = dir.drop_twin(lock, &record.id);
-            None
-        }
-        Err(fault) => Some(write_in_run(dir, lock, &reading.state, matched, fault)?),
     };
-    Ok(Grant {
-        method: method(record, &reading.state, matched),
-        only_in_run,
-    })
-}
-
-/// Only for a verification code, only if the disk is to blame: its window ends by itself, where a
-/// backup code would come back to life with the next reboot.
-fn write_in_run(
-    dir: &StateDir,
-    lock: &Lock,
-    state: &State,
-    matched: Match,
-    fault: Fault,
-) -> Result<Fault, Refusal> {
-    if !fault.is_disk() || !matches!(matched, Match::Totp { .. }) {
-        return Err(fault.into());
+    let now = clock.now();
+    let spending = Spending {
+        dir: &dir,
+        lock: &lock,
+        record: &record,
+        presented,
+        charged,
+        now,
+    };
+    match dir.read(&record.id)? {
+        Some(reading) => spending.from(reading),
+        None => spending.anew(),
     }
-    dir.write_twin(lock, state)?;
-    Ok(fault)
 }
 
-/// Nothing is known of what was used: only a run of codes is taken, and the new block has no set,
-/// so that no spent backup code comes back to life.
-fn spend_anew(
-    dir: &StateDir,
-    lock: &Lock,
-    record: &Record,
-    presented: &Presented,
+/// What is known under the lock.
+struct Spending<'s> {
+    dir: &'s StateDir,
+    lock: &'s Lock,
+    record: &'s Record,
+    presented: &'s Presented,
+    charged: usize,
     now: i64,
-) -> Result<Grant, Refusal> {
-    let mut state = State::new(record.id, None);
-    let matched = judge(record, &state, presented, now)?;
-    match presented {
-        Presented::Codes(codes) if codes.len() >= RUN_WITHOUT_STATE => {}
-        _ => return Err(Refusal::RecordChanged),
-    }
-    mark(&mut state, record, matched, now);
-    dir.prepare(lock, &state)?;
-    dir.settle(lock, &record.id)?;
-    Ok(Grant {
-        method: method(record, &state, matched),
-        only_in_run: None,
-    })
 }
 
-fn mark(state: &mut State, record: &Record, matched: Match, now: i64) {
-    match matched {
-        Match::Totp { device, step } => {
-            let device = record.devices.get(device).map(|device| device.id);
-            device.into_iter().for_each(|id| state.spend_step(id, step));
+impl Spending<'_> {
+    fn from(&self, mut reading: Reading) -> Result<Grant, Refusal> {
+        let (matched, failures) = self.mark(&mut reading.state, reading.complete)?;
+        let written = self.dir.write(self.lock, &reading);
+        let only_in_run = match written {
+            Ok(()) => None,
+            Err(fault) => Some(self.write_in_run(&reading.state, matched, fault)?),
+        };
+        Ok(self.grant(&reading.state, matched, failures, only_in_run))
+    }
+
+    /// Nothing is known of what was used: the new block has no set, so that no spent backup code
+    /// comes back to life.
+    fn anew(&self) -> Result<Grant, Refusal> {
+        let mut state = State::new(self.record.id, None);
+        let (matched, failures) = self.mark(&mut state, false)?;
+        self.dir.prepare(self.lock, Some(&self.record.id), &state)?;
+        self.dir.settle(self.lock, &self.record.id)?;
+        Ok(self.grant(&state, matched, failures, None))
+    }
+
+    /// Judges again, and marks in the state what was found right. Where the state does not know all
+    /// that was used, only a run of codes is good enough.
+    fn mark(&self, state: &mut State, complete: bool) -> Result<(Match, usize), Refusal> {
+        let matched = judge(self.record, state, self.presented, self.now)?;
+        if !complete && self.presented.run() < ENOUGH {
+            return Err(Refusal::RecordChanged);
         }
-        Match::Backup { code } => state.spend_code(code),
+        self.tidy(matched)?;
+        let claimed = self.dir.claimed()?.count().saturating_sub(self.charged);
+        let failures = failures_since(state, claimed, self.record);
+        match matched {
+            Match::Totp { device, step } => {
+                let device = self.record.devices.get(device).map(|device| device.id);
+                device.into_iter().for_each(|id| state.spend_step(id, step));
+            }
+            Match::Backup { code } => state.spend_code(code),
+        }
+        state.sequence = state.sequence.saturating_add(1);
+        state.granted = self.now;
+        state.names = u32::try_from(claimed).unwrap_or(u32::MAX);
+        Ok((matched, failures))
     }
-    state.sequence = state.sequence.saturating_add(1);
-    state.granted = now;
-}
 
-fn method(record: &Record, state: &State, matched: Match) -> Method {
-    match matched {
-        Match::Totp { device, .. } => Method::Totp {
-            device: record
+    /// Names that do not count any more are removed when a right code was typed, and at no other
+    /// time: a clock that is wrong for a while must not set anybody's guesses free. They are
+    /// removed before they are counted; those that cannot be removed are counted.
+    fn tidy(&self, matched: Match) -> Result<(), Fault> {
+        let clock_is_right = matches!(matched, Match::Totp { .. });
+        let outdated = self
+            .dir
+            .claimed()?
+            .outdated(charge::day_of(self.now), clock_is_right);
+        for name in outdated {
+            let _ = self.dir.release(&name);
+        }
+        Ok(())
+    }
+
+    /// Only for a verification code, only if the disk is to blame: its window ends by itself, where
+    /// a backup code would come back to life with the next start of the machine.
+    fn write_in_run(&self, state: &State, matched: Match, fault: Fault) -> Result<Fault, Refusal> {
+        if !fault.is_disk() {
+            return Err(fault.into());
+        }
+        if matches!(matched, Match::Backup { .. }) {
+            return Err(Refusal::BackupUnrecordable(fault));
+        }
+        self.dir.write_twin(self.lock, state)?;
+        Ok(fault)
+    }
+
+    fn grant(
+        &self,
+        state: &State,
+        matched: Match,
+        failures: usize,
+        only_in_run: Option<Fault>,
+    ) -> Grant {
+        let label = |device: usize| {
+            self.record
                 .devices
                 .get(device)
                 .map(|device| device.label.clone())
-                .unwrap_or_default(),
-        },
-        Match::Backup { .. } => Method::Backup { left: state.left() },
+        };
+        let method = match matched {
+            Match::Totp { device, .. } => Method::Totp {
+                device: label(device).unwrap_or_default(),
+            },
+            Match::Backup { .. } => Method::Backup { left: state.left() },
+        };
+        Grant {
+            method,
+            failures,
+            only_in_run,
+        }
     }
 }

@@ -1,12 +1,15 @@
-//! The directory of a user's state: its lock, his block, and the block's twin in `/run`.
+//! The directory of a user's state: his block, the charges, and the twins of both in `/run`.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::block::{self, State};
+use crate::charge::Claimed;
 use crate::fault::{Fault, absent_as_none};
 use crate::file::{Dir, Privacy};
 use crate::lock::{self, Lock};
@@ -19,7 +22,7 @@ pub struct StateDir {
     twin: Twin,
 }
 
-/// Where the twin of the block would lie.
+/// Where the twin of the block lies, if there is one.
 struct Twin {
     root: Root,
     uid: u32,
@@ -29,6 +32,11 @@ struct Twin {
 pub struct Reading {
     /// What counts.
     pub state: State,
+    /// Whether it is all that there is to know. If not, backup codes may have been used that it
+    /// knows nothing of; its set is empty then.
+    pub complete: bool,
+    /// The file that it was read from.
+    name: String,
     /// The slot that may be overwritten.
     slot: u64,
 }
@@ -41,6 +49,11 @@ impl StateDir {
             uid,
         };
         StateDir { dir, twin }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Locks the directory, waiting at most `patience` tenths of a second (see [`lock::lock`]).
@@ -57,50 +70,49 @@ impl StateDir {
             .any(|name| name.starts_with("block-")))
     }
 
-    /// Block and twin together. `None` if there is no valid slot, or if the twin is junk.
+    /// Block and twin together. `None` if the block has no valid slot.
     pub fn read(&self, record: &RecordId) -> Result<Option<Reading>, Fault> {
-        let Some((main, offset)) = self.read_block(record)? else {
-            return Ok(None);
-        };
-        let slot = block::other(offset);
-        let state = match self.twin.read(record)? {
-            TwinBlock::Absent => main,
-            TwinBlock::Valid(twin) => main.merge(&twin),
-            TwinBlock::Junk => return Ok(None),
-        };
-        Ok(Some(Reading { state, slot }))
-    }
-
-    fn read_block(&self, record: &RecordId) -> Result<Option<(State, u64)>, Fault> {
+        // An admin command that was killed between its two renames leaves the first name.
         for name in [block_name(record), new_name(record)] {
-            match self.dir.read(&name, block::SIZE) {
-                Ok(bytes) => return Ok(block::newest(&bytes, record)),
-                Err(fault) if fault.is_absence() => continue,
-                Err(fault) => return Err(fault),
+            if let Some(bytes) = absent_as_none(self.dir.read(&name, block::SIZE))? {
+                let newest = block::newest(&bytes, record);
+                return newest
+                    .map(|(main, offset)| self.with_twin(main, offset, name))
+                    .transpose();
             }
         }
         Ok(None)
     }
 
-    /// Overwrites the older slot and waits until the disk has it.
-    pub fn write(&self, _lock: &Lock, reading: &Reading) -> Result<(), Fault> {
-        check_file_size_limit()?;
-        let name = self.existing_name(&reading.state.record)?;
-        let path = self.dir.path().join(&name);
-        let file = self.dir.file(&name, OFlag::O_RDWR)?;
-        file.write_all_at(&reading.state.encode(), reading.slot)
-            .and_then(|()| file.sync_data())
-            .map_err(Fault::io("cannot write", &path))
+    fn with_twin(&self, main: State, offset: u64, name: String) -> Result<Reading, Fault> {
+        let (state, complete) = match self.twin.read(&main.record)? {
+            TwinBlock::Absent => (main, true),
+            TwinBlock::Valid(twin) => (main.merge(&twin), true),
+            TwinBlock::Junk => (State { set: None, ..main }, false),
+        };
+        Ok(Reading {
+            state,
+            complete,
+            name,
+            slot: block::other(offset),
+        })
     }
 
-    /// An admin command that was killed between its two renames leaves the block under its first
-    /// name.
-    fn existing_name(&self, record: &RecordId) -> Result<String, Fault> {
-        let names = self.dir.names()?;
-        let is_there = |name: &String| names.contains(name);
-        Ok(Some(new_name(record))
-            .filter(is_there)
-            .unwrap_or(block_name(record)))
+    /// Overwrites the older slot and waits until the disk has it. Then the block knows all that
+    /// its twin knew, and has its final name.
+    pub fn write(&self, lock: &Lock, reading: &Reading) -> Result<(), Fault> {
+        check_file_size_limit()?;
+        let path = self.dir.path().join(&reading.name);
+        let file = self.dir.file(&reading.name, OFlag::O_RDWR)?;
+        file.write_all_at(&reading.state.encode(), reading.slot)
+            .and_then(|()| file.sync_data())
+            .map_err(Fault::io("cannot write", &path))?;
+        // Without effect on what counts: a twin that stays does no harm, nor does the first name.
+        let _ = match reading.name == block_name(&reading.state.record) {
+            true => self.twin.drop_block(&reading.state.record),
+            false => self.settle(lock, &reading.state.record),
+        };
+        Ok(())
     }
 
     /// Writes the twin in `/run`, for a disk that cannot be written.
@@ -108,45 +120,82 @@ impl StateDir {
         self.twin.write(state)
     }
 
-    /// Removes the twin, once the block knows all that it knew.
-    pub fn drop_twin(&self, _lock: &Lock, record: &RecordId) -> Result<(), Fault> {
-        match self.twin.dir()? {
-            Some(dir) => dir.unlink(&block_name(record)),
-            None => Ok(()),
+    /// The names that were claimed, here or in `/run`.
+    pub fn claimed(&self) -> Result<Claimed, Fault> {
+        let mut names = self.dir.names()?;
+        if let Some(run) = self.twin.dir()? {
+            names.extend(run.names()?);
         }
+        Ok(Claimed::new(names))
     }
 
-    /// Lays down the block of a record that is about to be written.
-    pub fn prepare(&self, _lock: &Lock, state: &State) -> Result<(), Fault> {
+    /// Claims a name: `false` if somebody else was first. Not synced: a crash forgets it, and
+    /// whoever can crash the machine needs no code.
+    pub fn claim(&self, name: &str) -> Result<bool, Fault> {
+        claim_in(&self.dir, name)
+    }
+
+    /// Claims a name in `/run`, for a disk that cannot be written.
+    pub fn claim_in_run(&self, name: &str) -> Result<bool, Fault> {
+        claim_in(&self.twin.make_dir()?, name)
+    }
+
+    /// Frees a name again, wherever it was claimed.
+    pub fn release(&self, name: &str) -> Result<(), Fault> {
+        let in_run = self.twin.dir()?.map_or(Ok(()), |run| run.unlink(name));
+        self.dir.unlink(name).and(in_run)
+    }
+
+    /// Lays down the block of a record that is about to be written, and removes what killed
+    /// commands left.
+    pub fn prepare(
+        &self,
+        _lock: &Lock,
+        present: Option<&RecordId>,
+        state: &State,
+    ) -> Result<(), Fault> {
+        check_file_size_limit()?;
+        // The block of a lost record stays: it tells that there was one.
+        let kept = present.map(new_name);
+        let names = self.dir.names()?;
+        let mut left = names
+            .iter()
+            .filter(|name| name.starts_with("new-") && Some(*name) != kept.as_ref());
+        left.try_for_each(|name| self.dir.unlink(name))?;
+        self.dir.unlink(&new_name(&state.record))?;
         self.dir
             .write_new(&new_name(&state.record), &block::fresh(state))?;
         self.dir.sync()
     }
 
-    /// Takes the block of [`StateDir::prepare`] away again.
-    pub fn abandon(&self, _lock: &Lock, record: &RecordId) -> Result<(), Fault> {
-        self.dir.unlink(&new_name(record))
-    }
-
     /// Gives the block its final name, and removes those of every other record.
     pub fn settle(&self, _lock: &Lock, record: &RecordId) -> Result<(), Fault> {
         let (new, settled) = (new_name(record), block_name(record));
-        let names = self.dir.names()?;
-        if names.contains(&new) {
-            self.dir.rename(&new, &settled, true)?;
+        match self.dir.rename(&new, &settled, true) {
+            Err(fault) if !fault.is_absence() => return Err(fault),
+            _ => {}
         }
-        let mut others = names
-            .iter()
-            .filter(|name| is_block(name) && **name != settled && **name != new);
-        others.try_for_each(|name| self.dir.unlink(name))?;
-        self.twin.clear()?;
+        remove_blocks_but(&self.dir, record)?;
+        self.twin.remove_blocks_but(record)?;
+        self.dir.sync()
+    }
+
+    /// Takes the final name from the block, so that without its record it is no loss.
+    pub fn unsettle(&self, _lock: &Lock) -> Result<(), Fault> {
+        for name in self.dir.names()? {
+            if let Some(id) = name.strip_prefix("block-") {
+                self.dir.rename(&name, &format!("new-{id}"), true)?;
+            }
+        }
         self.dir.sync()
     }
 
     /// Removes everything in the directory and the twins.
     pub fn clear(&self, _lock: &Lock) -> Result<(), Fault> {
-        let names = self.dir.names()?;
-        names.iter().try_for_each(|name| self.dir.unlink(name))?;
+        self.dir
+            .names()?
+            .iter()
+            .try_for_each(|name| self.dir.unlink(name))?;
         self.twin.clear()?;
         self.dir.sync()
     }
@@ -171,6 +220,10 @@ impl Twin {
         }
     }
 
+    fn make_dir(&self) -> Result<Dir, Fault> {
+        Dir::make_path(&self.root.run(), Privacy::Private)?.make(&self.name())
+    }
+
     fn read(&self, record: &RecordId) -> Result<TwinBlock, Fault> {
         let Some(dir) = self.dir()? else {
             return Ok(TwinBlock::Absent);
@@ -186,21 +239,46 @@ impl Twin {
     /// A new file beside, then a rename: so the twin is never half written.
     fn write(&self, state: &State) -> Result<(), Fault> {
         check_file_size_limit()?;
-        let run = Dir::make_path(&self.root.run(), Privacy::Private)?;
-        let dir = run.make(&self.name())?;
+        let dir = self.make_dir()?;
         let (new, settled) = (new_name(&state.record), block_name(&state.record));
         dir.unlink(&new)?;
         dir.write_new(&new, &block::fresh(state))?;
         dir.rename(&new, &settled, true)
     }
 
+    fn drop_block(&self, record: &RecordId) -> Result<(), Fault> {
+        self.dir()?
+            .map_or(Ok(()), |dir| dir.unlink(&block_name(record)))
+    }
+
+    fn remove_blocks_but(&self, record: &RecordId) -> Result<(), Fault> {
+        self.dir()?
+            .map_or(Ok(()), |dir| remove_blocks_but(&dir, record))
+    }
+
     fn clear(&self) -> Result<(), Fault> {
         let Some(dir) = self.dir()? else {
             return Ok(());
         };
-        let names = dir.names()?;
-        names.iter().try_for_each(|name| dir.unlink(name))?;
+        dir.names()?.iter().try_for_each(|name| dir.unlink(name))?;
         Dir::open(&self.root.run(), Privacy::Private)?.remove_dir(&self.name())
+    }
+}
+
+fn remove_blocks_but(dir: &Dir, record: &RecordId) -> Result<(), Fault> {
+    let is_block = |name: &String| name.starts_with("block-") || name.starts_with("new-");
+    let names = dir.names()?;
+    let mut others = names
+        .iter()
+        .filter(|name| is_block(name) && **name != block_name(record));
+    others.try_for_each(|name| dir.unlink(name))
+}
+
+fn claim_in(dir: &Dir, name: &str) -> Result<bool, Fault> {
+    match dir.create(name) {
+        Ok(_) => Ok(true),
+        Err(Fault::Io { error, .. }) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(fault) => Err(fault),
     }
 }
 
@@ -210,10 +288,6 @@ fn block_name(record: &RecordId) -> String {
 
 fn new_name(record: &RecordId) -> String {
     format!("new-{}", HEXLOWER.encode(record))
-}
-
-fn is_block(name: &str) -> bool {
-    name.starts_with("block-") || name.starts_with("new-")
 }
 
 /// A write beyond the caller's limit would kill the process with SIGXFSZ, or fail.

@@ -13,7 +13,7 @@ use crate::init;
 use crate::key::Key;
 use crate::lock::{ADMIN_PATIENCE, Lock};
 use crate::paths::Root;
-use crate::record::{self, Record};
+use crate::record::{self, Record, RecordId};
 use crate::state::StateDir;
 
 /// The directory of the records.
@@ -45,10 +45,13 @@ impl Store {
     pub fn open(root: &Root) -> Result<Store, Fault> {
         let key = init::open_key(root)?;
         let data = init::open_store(root, &key)?;
+        // A backup of ours leaves the state out: what was used is not known then, but it is no
+        // reason to lock everybody out.
+        let states = absent_as_none(data.dir(STATE))?;
         Ok(Store {
             root: root.clone(),
             users: data.dir(USERS)?,
-            states: data.dir(STATE)?,
+            states: states.map_or_else(|| data.make(STATE), Ok)?,
             key,
         })
     }
@@ -109,6 +112,11 @@ impl Store {
         }
     }
 
+    /// Where the state of a user lies.
+    pub fn state_path(&self, uid: u32) -> PathBuf {
+        self.states.path().join(uid.to_string())
+    }
+
     /// The user ids that have a record, in order.
     pub fn uids(&self) -> Result<Vec<u32>, Fault> {
         let mut uids: Vec<u32> = self
@@ -128,26 +136,28 @@ impl Store {
     }
 
     /// Replaces the record of a user under his lock by what `change` makes of the present one and
-    /// of its state (`None` where no state can be read).
+    /// of its state (`None` where no state can be read). Counting failures begins anew.
+    ///
+    /// What it returns is a warning: the new record counts, but something after it went wrong.
     ///
     /// # Errors
-    /// Those of `change`; `Busy` if the lock was not to be had for five seconds. Before the
-    /// record is renamed into place an error leaves everything as it was.
+    /// Those of `change`; `Busy` if the lock was not to be had for five seconds. Everything is as it
+    /// was then.
     pub fn write<E: From<Fault>>(
         &self,
         uid: u32,
         change: impl FnOnce(Option<Record>, Option<State>) -> Result<Change, E>,
-    ) -> Result<(), E> {
+    ) -> Result<Option<Fault>, E> {
         let (state, lock) = self.lock_for_write(uid)?;
         let present = self.present(uid)?;
-        let readable = match &present {
-            Some(record) => state.read(&record.id)?.map(|reading| reading.state),
+        let id = present.as_ref().map(|record| record.id);
+        let readable = match &id {
+            Some(id) => state.read(id)?.map(|reading| reading.state),
             None => None,
         };
-        let replace = present.is_some();
         let done = change(present, readable)
-            .and_then(|change| Ok(self.put(&state, &lock, &change, replace)?));
-        if done.is_err() && !replace {
+            .and_then(|change| Ok(self.put(&state, &lock, change, id.as_ref())?));
+        if done.is_err() && id.is_none() {
             // State is kept for enrolled users only. A block that is in it already stays.
             let _ = self.states.remove_dir(&uid.to_string());
         }
@@ -164,32 +174,35 @@ impl Store {
 
     /// `disable` may remove the directory between our opening and our locking it.
     fn lock_for_write(&self, uid: u32) -> Result<(StateDir, Lock), Fault> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let state = self.state_dir_or_new(uid)?;
-            match absent_as_none(state.lock(ADMIN_PATIENCE))? {
-                Some(lock) => return Ok((state, lock)),
-                None => continue,
+            if let Some(lock) = absent_as_none(state.lock(ADMIN_PATIENCE))? {
+                return Ok((state, lock));
             }
         }
+        Err(Fault::Busy {
+            path: self.state_path(uid),
+            pid: None,
+        })
     }
 
     fn put(
         &self,
         state: &StateDir,
         lock: &Lock,
-        change: &Change,
-        replace: bool,
-    ) -> Result<(), Fault> {
+        mut change: Change,
+        present: Option<&RecordId>,
+    ) -> Result<Option<Fault>, Fault> {
         let uid = change.record.uid;
-        state.prepare(lock, &change.state)?;
         let text = change.record.encode(&self.key)?;
-        let placed = self.place(&file_name(uid), &text, replace);
-        if placed.is_err() {
-            state.abandon(lock, &change.state.record)?;
-        }
-        placed?;
-        self.users.sync()?;
-        state.settle(lock, &change.state.record)
+        change.state.names = state.claimed()?.count_u32();
+        state.prepare(lock, present, &change.state)?;
+        self.place(&file_name(uid), &text, present.is_some())?;
+        let settled = self
+            .users
+            .sync()
+            .and_then(|()| state.settle(lock, &change.state.record));
+        Ok(settled.err())
     }
 
     fn place(&self, name: &str, text: &str, replace: bool) -> Result<(), Fault> {
@@ -213,15 +226,58 @@ impl Store {
             return Ok(false);
         }
         let (state, lock) = self.lock_for_write(uid)?;
+        // Killed after this, the record still has its state; killed after the record is gone, what
+        // is left is no lost record.
+        state.unsettle(&lock)?;
         self.users.unlink(&file_name(uid))?;
         self.users.unlink(&format!(".{}", file_name(uid)))?;
         self.users.sync()?;
-        state.clear(&lock)?;
-        self.states.remove_dir(&uid.to_string())?;
+        self.remove_state(&state, &lock, uid)?;
         self.states.sync()?;
         Ok(true)
     }
+
+    /// A login that is being refused may claim a name while we clear the directory.
+    fn remove_state(&self, state: &StateDir, lock: &Lock, uid: u32) -> Result<(), Fault> {
+        let mut removed = Ok(());
+        for _ in 0..ATTEMPTS {
+            state.clear(lock)?;
+            removed = self.states.remove_dir(&uid.to_string());
+            if removed.is_ok() {
+                break;
+            }
+        }
+        removed
+    }
+
+    /// Frees all that was charged to a user, and counts failures anew.
+    ///
+    /// # Errors
+    /// `Busy` if the lock was not to be had for five seconds.
+    pub fn unlock(&self, record: &Record) -> Result<(), Fault> {
+        let (state, lock) = self.lock_for_write(record.uid)?;
+        state
+            .claimed()?
+            .all()
+            .try_for_each(|name| state.release(name))?;
+        match state.read(&record.id)? {
+            Some(mut reading) => {
+                reading.state.names = 0;
+                reading.state.sequence = reading.state.sequence.saturating_add(1);
+                state.write(&lock, &reading)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the empty state directory of a user who turned out to have no record.
+    pub fn drop_empty_state(&self, uid: u32) {
+        let _ = self.states.remove_dir(&uid.to_string());
+    }
 }
+
+/// How often something is tried that a login at the same time can thwart.
+const ATTEMPTS: u32 = 10;
 
 fn file_name(uid: u32) -> String {
     format!("{uid}.toml")

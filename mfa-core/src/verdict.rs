@@ -17,6 +17,8 @@ pub enum Verdict {
 pub struct Grant {
     /// With what.
     pub method: Method,
+    /// How many tries failed since somebody was last let in.
+    pub failures: usize,
     /// The disk could not be written, so that the use is kept in `/run` alone.
     pub only_in_run: Option<Fault>,
 }
@@ -43,6 +45,12 @@ pub enum Refusal {
     NoCode,
     /// It was a code, but not one to be let in with.
     Missed(Miss),
+    /// They were codes in a row, but none to be let in with.
+    MissedRun(Miss),
+    /// A right backup code, but the disk cannot be written, so that it would not be used up.
+    BackupUnrecordable(Fault),
+    /// So many tries failed that only a backup code helps (`suspend_after`).
+    Suspended,
     /// The user is not enrolled.
     NotEnrolled,
     /// There is no such user.
@@ -68,7 +76,12 @@ impl Refusal {
     pub fn is_final(&self) -> bool {
         !matches!(
             self,
-            Refusal::NoCode | Refusal::Missed(_) | Refusal::NotEnrolled | Refusal::UnknownUser
+            Refusal::NoCode
+                | Refusal::Missed(_)
+                | Refusal::MissedRun(_)
+                | Refusal::BackupUnrecordable(_)
+                | Refusal::NotEnrolled
+                | Refusal::UnknownUser
         )
     }
 
@@ -76,11 +89,9 @@ impl Refusal {
     pub fn word(&self) -> &'static str {
         match self {
             Refusal::NoCode => "no-code",
-            Refusal::Missed(Miss::Wrong { .. }) => "wrong-code",
-            Refusal::Missed(Miss::Replayed) => "replayed-code",
-            Refusal::Missed(Miss::BackupSpent) => "spent-backup-code",
-            Refusal::Missed(Miss::BackupUnknown) => "backup-codes-unusable",
-            Refusal::Missed(Miss::NoTime) => "clock-before-1970",
+            Refusal::Missed(miss) | Refusal::MissedRun(miss) => miss.word(),
+            Refusal::BackupUnrecordable(_) => "backup-code-unrecordable",
+            Refusal::Suspended => "suspended",
             Refusal::NotEnrolled => "not-enrolled",
             Refusal::UnknownUser => "unknown-user",
             Refusal::RecordChanged => "record-changed",

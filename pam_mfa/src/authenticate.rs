@@ -5,14 +5,13 @@ use std::sync::Once;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mfa_core::Clock;
-use mfa_core::log_line::{self, Level};
-use mfa_core::login::{Host, Request, Talk as _, login};
-use mfa_core::messages;
+use mfa_core::log_line::Level;
+use mfa_core::login::{Host, Request, login, refuse};
 use mfa_core::paths::Root;
 use mfa_core::verdict::{Refusal, Verdict};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::{AuthTok, RHost, Service, Tty};
-use pam::module::PamHandle;
+use pam::module::{PamHandle, PamResult};
 use zeroize::Zeroizing;
 
 use crate::arguments::Arguments;
@@ -38,53 +37,66 @@ pub fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Pa
     static QUIET: Once = Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(log_panic)));
     ffi::fail_delay(pamh, FAIL_DELAY);
-    let request = match request(pamh) {
-        Ok(request) => request,
-        Err(code) => return code,
+    let verdict = match request(pamh) {
+        Ok(request) => decide(pamh, &request, words, flags & PAM_SILENT != 0),
+        Err(refusal) => Verdict::Refused(vec![refusal]),
     };
-    let verdict = decide(pamh, &request, words, flags & PAM_SILENT != 0);
     // The digest of a backup code took 19 MiB, which the C library would keep for the process.
     ffi::give_back_memory();
     pam_code::of(&verdict)
 }
 
 fn decide(pamh: &PamHandle, request: &Request, words: &[&CStr], silent: bool) -> Verdict {
+    let arguments = Arguments::parse(words);
+    let root = arguments
+        .as_ref()
+        .map(|arguments| arguments.root.clone())
+        .unwrap_or_default();
+    let log = |level, text: &str| syslog::write(&root, level, text);
+    let host = Host {
+        root: &root,
+        clock: &WallClock,
+        log: &log,
+    };
     let mut talk = Conversation::new(pamh, silent);
-    match Arguments::parse(words) {
-        Ok(Arguments { root }) => {
-            let log = |level, text: &str| syslog::write(&root, level, text);
-            login(
-                &Host {
-                    root: &root,
-                    clock: &WallClock,
-                    log: &log,
-                },
-                request,
-                &mut talk,
-            )
-        }
-        Err(problem) => {
-            let verdict = Verdict::Refused(vec![Refusal::Arguments(problem)]);
-            let log = |level, text: &str| syslog::write(&Root::default(), level, text);
-            log_line::write(&log, request, &verdict);
-            talk.warn(messages::OUT_OF_ORDER);
-            verdict
-        }
+    match arguments {
+        Ok(_) => login(&host, request, &mut talk),
+        Err(problem) => refuse(&host, request, Refusal::Arguments(problem), &mut talk),
     }
 }
 
-fn request(pamh: &mut PamHandle) -> Result<Request, PamResultCode> {
-    let user = pamh.get_user(None)?;
-    let text = |item: &CStr| item.to_string_lossy().into_owned();
-    let service = pamh.get_item::<Service>()?.map(|Service(item)| text(item));
-    let authtok = pamh.get_item::<AuthTok>()?;
+/// A name that is not UTF-8 is nobody's, like an empty one: asked like anybody else, and refused.
+fn request(pamh: &mut PamHandle) -> Result<Request, Refusal> {
+    let user = match pamh.get_user(None) {
+        Err(PamResultCode::PAM_CONV_AGAIN) => return Err(Refusal::CalledTooEarly),
+        user => user.unwrap_or_default(),
+    };
+    let authtok = pamh.get_item::<AuthTok>().ok().flatten();
+    let authtok = authtok.map(|password| Zeroizing::new(password.as_bytes().to_vec()));
     Ok(Request {
         user,
-        service: service.unwrap_or_default(),
-        rhost: pamh.get_item::<RHost>()?.map(|RHost(item)| text(item)),
-        tty: pamh.get_item::<Tty>()?.map(|Tty(item)| text(item)),
-        authtok: authtok.map(|password| Zeroizing::new(password.as_bytes().to_vec())),
+        service: text(
+            pamh.get_item::<Service>()
+                .map(|item| item.map(|Service(text)| text)),
+        )
+        .unwrap_or_default(),
+        rhost: text(
+            pamh.get_item::<RHost>()
+                .map(|item| item.map(|RHost(text)| text)),
+        ),
+        tty: text(
+            pamh.get_item::<Tty>()
+                .map(|item| item.map(|Tty(text)| text)),
+        ),
+        authtok,
     })
+}
+
+/// An item that cannot be had is as good as none: no decision rests on it.
+fn text(item: PamResult<Option<&CStr>>) -> Option<String> {
+    item.ok()
+        .flatten()
+        .map(|text| text.to_string_lossy().into_owned())
 }
 
 /// Instead of the default, which writes message and backtrace into whatever the application has

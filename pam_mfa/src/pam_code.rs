@@ -18,13 +18,16 @@ fn of_refusal(refusal: &Refusal) -> PamResultCode {
         // One code for everything that a guesser could learn from, as pam_unix does.
         Refusal::NoCode
         | Refusal::Missed(_)
+        | Refusal::MissedRun(_)
         | Refusal::NotEnrolled
         | Refusal::UnknownUser
         | Refusal::RecordChanged
         | Refusal::NoAnswer => PamResultCode::PAM_AUTH_ERR,
         Refusal::NoConversation => PamResultCode::PAM_CONV_ERR,
         Refusal::CalledTooEarly => PamResultCode::PAM_INCOMPLETE,
-        Refusal::Fault(_) => PamResultCode::PAM_AUTHINFO_UNAVAIL,
+        // The application should not ask again: nothing but a backup code would help.
+        Refusal::Suspended => PamResultCode::PAM_MAXTRIES,
+        Refusal::Fault(_) | Refusal::BackupUnrecordable(_) => PamResultCode::PAM_AUTHINFO_UNAVAIL,
         Refusal::Config(_) | Refusal::Arguments(_) => PamResultCode::PAM_SERVICE_ERR,
     }
 }
@@ -56,6 +59,9 @@ mod tests {
             (Refusal::NoAnswer, AUTH_ERR),
             (Refusal::NoConversation, 19),
             (Refusal::CalledTooEarly, 31),
+            (Refusal::MissedRun(Miss::Replayed), AUTH_ERR),
+            (Refusal::BackupUnrecordable(Fault::NoRandom), 9),
+            (Refusal::Suspended, 11),
             (Refusal::Fault(Fault::NoRandom), 9),
             (Refusal::Config(String::new()), 3),
             (Refusal::Arguments(String::new()), 3),
@@ -65,6 +71,7 @@ mod tests {
         let method = Method::Backup { left: 1 };
         let granted = Verdict::Granted(Grant {
             method,
+            failures: 0,
             only_in_run: None,
         });
         let mut table: Vec<_> = misses.into_iter().chain(refusals).map(refused).collect();

@@ -13,6 +13,7 @@
 pub mod client;
 pub mod command;
 pub mod enrolled;
+pub mod full_disk;
 pub mod locate;
 pub mod log;
 pub mod machine;
@@ -26,6 +27,8 @@ pub mod sandbox;
 pub mod session;
 pub mod skip;
 pub mod sshd;
+pub mod trace;
+pub mod virtual_login;
 
 /// The password of every account made by this harness.
 pub const PASSWORD: &str = "correct horse";

@@ -938,7 +938,7 @@ fn status_tells_what_was_used_and_when() {
     let expected = json!({
         "user": "alice", "uid": 2001, "devices": [device],
         "backup_codes": {"left": 10, "of": 10, "made": "2023-11-14T22:13:45Z"},
-        "last_login": null, "state_readable": true,
+        "last_login": null, "failed_attempts": 0, "codes_in_a_row": 1, "state_readable": true,
     });
     assert_eq!(fresh, expected);
 

@@ -103,11 +103,20 @@ fn a_store_that_is_not_mounted_lets_nobody_in() {
 }
 
 #[test]
-fn a_store_without_its_state_folder_lets_nobody_in() {
-    let (sandbox, _) = Sandbox::with_alice();
-    without(&sandbox, "var/lib/pam_mfa/state", || {
-        assert_fault(&sandbox, &[&path(&sandbox, "var/lib/pam_mfa/state")]);
-    });
+fn a_store_without_its_state_folder_takes_codes_in_a_row_and_no_backup_code() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    fs::remove_dir_all(sandbox.path("var/lib/pam_mfa/state")).expect("remove the state");
+    assert!(!sandbox.login("alice", &[&alice.backup_codes[0]]).granted());
+    let codes = [-1, 0, 1].map(|step| alice.code(step));
+    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+    assert!(!sandbox.login("alice", &codes[..2]).granted());
+    assert!(sandbox.login("alice", &codes).granted());
+    let log = sandbox.decisions().join("\n");
+    assert!(
+        log.contains("state/2001") && log.contains("mfa-admin regenerate"),
+        "{log}"
+    );
+    sandbox.admin(&["regenerate", "alice", "--yes"]).ok();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use mfa_core::fault::Fault;
 use mfa_core::init::init;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
-use mfa_core::{uri, user};
+use mfa_core::uri;
 
 use crate::backup_file::BackupFile;
 use crate::cli::Enroll;
@@ -28,7 +28,6 @@ pub fn run(root: &Root, options: &Enroll) -> Result<()> {
     let stream = Stream::beside_json(options.handing_over.json);
     let store = open_or_init(root, stream)?;
     let mut pending = pend(&store, options)?;
-    let uid = uid_of(&options.user)?;
     let names = Names::of(options)?;
     let mut terminal = Terminal::new(stream)?;
     let mut file = give_secret(&mut terminal, options, &names, &mut pending)?;
@@ -41,8 +40,9 @@ pub fn run(root: &Root, options: &Enroll) -> Result<()> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    let done = Done::new(&pending, &names, uid);
-    pending.activate(&store, set)?;
+    let done = Done::new(&pending, &names);
+    let warning = pending.activate(&store, set)?;
+    super::warn(warning);
     if let Some(file) = file {
         file.keep();
     }
@@ -65,10 +65,6 @@ fn pend(store: &Store, options: &Enroll) -> Result<Pending, Error> {
     let (user, device) = (&options.user, &options.device);
     let (shape, replace) = (shape::of(options), options.replace);
     Pending::new(store, user, device, shape, replace, time::now())
-}
-
-fn uid_of(user: &str) -> Result<u32, Error> {
-    user::uid_of(user)?.ok_or_else(|| Error::UnknownUser(user.to_owned()))
 }
 
 /// Makes the file for the backup codes first: a bad path must fail before anybody scans anything.
@@ -112,10 +108,10 @@ struct Done {
 }
 
 impl Done {
-    fn new(pending: &Pending, names: &Names, uid: u32) -> Done {
+    fn new(pending: &Pending, names: &Names) -> Done {
         let device = pending.device();
         Done {
-            uid,
+            uid: pending.uid(),
             device: device.label.clone(),
             shape: device.shape,
             verified: device.verified,

@@ -6,8 +6,12 @@ mod init;
 mod list;
 mod regenerate;
 mod status;
+mod unlock;
+
+use std::io::{Write, stderr};
 
 use anyhow::Result;
+use mfa_core::fault::Fault;
 use mfa_core::overview::Overview;
 
 use crate::cli::{Cli, Command};
@@ -20,8 +24,17 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Enroll(options) => enroll::run(&cli.root, &options),
         Command::Regenerate(options) => regenerate::run(&cli.root, &options),
         Command::Disable(options) => disable::run(&cli.root, &options),
+        Command::Unlock(options) => unlock::run(&cli.root, &options),
         Command::List(options) => list::run(&cli.root, &options),
         Command::Status(options) => status::run(&cli.root, &options),
+    }
+}
+
+/// What was to be done is done, but something after it went wrong.
+fn warn(warning: Option<Fault>) {
+    if let Some(fault) = warning {
+        // There is nobody to tell if even this cannot be written.
+        let _ = writeln!(stderr(), "mfa-admin: warning: it is done, but {fault}");
     }
 }
 

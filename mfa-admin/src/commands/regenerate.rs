@@ -30,7 +30,7 @@ pub fn run(root: &Root, options: &Regenerate) -> Result<()> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    enrollment::regenerate(&store, user, set, made)?;
+    super::warn(enrollment::regenerate(&store, user, set, made)?);
     if let Some(file) = file {
         file.keep();
     }

@@ -14,7 +14,7 @@ use crate::time;
 
 /// His devices, backup codes and last login.
 pub fn run(root: &Root, options: &Status) -> Result<()> {
-    let seen = overview::of(&Store::open(root)?, &options.user)?;
+    let seen = overview::of(&Store::open(root)?, &options.user, time::now())?;
     match options.json {
         true => json::print(&User::new(&seen)),
         false => show(&seen).context("cannot write to standard output"),
@@ -34,10 +34,31 @@ fn show(seen: &Overview) -> io::Result<()> {
     };
     field(&mut out, "Backup codes", &left)?;
     field(&mut out, "Last login", &super::last_login(seen))?;
+    field(&mut out, "Failed since", &seen.failures.to_string())?;
+    field(&mut out, "Asked for", &asked_for(seen))?;
     if seen.backup_left.is_none() {
         writeln!(out, "{}", what_to_do(seen))?;
     }
     out.flush()
+}
+
+/// How many codes in a row, and for how many tries that is enough.
+fn asked_for(seen: &Overview) -> String {
+    let left = |tries: usize| match tries {
+        1 => "1 failed try".to_owned(),
+        tries => format!("{tries} failed tries"),
+    };
+    match seen.free.run() {
+        1 => format!(
+            "1 code, for {} more; then 2 in a row",
+            left(seen.free.guesses)
+        ),
+        2 => format!(
+            "2 codes in a row, for {} more; then 3",
+            left(seen.free.pairs)
+        ),
+        run => format!("{run} codes in a row"),
+    }
 }
 
 fn show_device(out: &mut impl Write, device: &DeviceView) -> io::Result<()> {

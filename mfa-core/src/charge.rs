@@ -1,0 +1,152 @@
+//! What a guess costs: empty files whose names can be claimed once.
+//!
+//! A name is claimed by creating it exclusively, so that any number of guessers at once get as
+//! many guesses as one, without a lock. Days are counted from 1970 in UTC and may be negative.
+
+use std::collections::BTreeSet;
+
+/// For how many days, today included, free guesses are saved up.
+pub const DAYS: i64 = 10;
+/// How many pairs of codes are free a day.
+pub const PAIRS: u32 = 10;
+/// More names than this, and nothing is free until a login is granted: the directory stays small.
+pub const MOST: usize = 2000;
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// The day at `time`, in seconds since 1970.
+pub fn day_of(time: i64) -> i64 {
+    time.div_euclid(SECONDS_A_DAY)
+}
+
+/// What a charge is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One code: one a day.
+    Guess,
+    /// Two codes in a row: ten a day.
+    Pair,
+}
+
+/// The names that were claimed, in `/var` or in `/run`.
+#[derive(Debug, Default)]
+pub struct Claimed(BTreeSet<String>);
+
+impl Claimed {
+    /// Takes the names of charges out of those of a directory.
+    pub fn new(names: impl IntoIterator<Item = String>) -> Claimed {
+        Claimed(names.into_iter().filter(|name| is_charge(name)).collect())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many there are, as a state keeps it.
+    pub fn count_u32(&self) -> u32 {
+        u32::try_from(self.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there are more than are counted.
+    pub fn is_crowded(&self) -> bool {
+        self.count() > MOST
+    }
+
+    /// What is still free of the last ten days, the oldest first.
+    pub fn free(&self, kind: Kind, today: i64) -> Vec<String> {
+        if self.is_crowded() {
+            return Vec::new();
+        }
+        let days = (0..DAYS).rev().filter_map(|ago| today.checked_sub(ago));
+        let names = days.flat_map(|day| names_of(kind, day));
+        names.filter(|name| !self.0.contains(name)).collect()
+    }
+
+    /// Names that no longer count. Those of a later day only if the clock is known to be right: it
+    /// may be the clock that is wrong, and not they.
+    pub fn outdated(&self, today: i64, clock_is_right: bool) -> Vec<String> {
+        let is_outdated = |name: &&String| match day_in(name) {
+            Some(day) if day > today => clock_is_right,
+            Some(day) => day <= today.saturating_sub(DAYS),
+            None => true,
+        };
+        self.0.iter().filter(is_outdated).cloned().collect()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &String> {
+        self.0.iter()
+    }
+}
+
+fn names_of(kind: Kind, day: i64) -> Vec<String> {
+    match kind {
+        Kind::Guess => vec![format!("guess-{day}")],
+        Kind::Pair => (0..PAIRS)
+            .map(|number| format!("pair-{day}-{number}"))
+            .collect(),
+    }
+}
+
+fn is_charge(name: &str) -> bool {
+    name.starts_with("guess-") || name.starts_with("pair-")
+}
+
+/// The day in the name of a charge.
+pub fn day_in(name: &str) -> Option<i64> {
+    let day = match name.strip_prefix("guess-") {
+        Some(day) => day,
+        None => name.strip_prefix("pair-")?.rsplit_once('-')?.0,
+    };
+    day.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(names: &[&str]) -> Claimed {
+        Claimed::new(names.iter().map(|name| (*name).to_owned()))
+    }
+
+    #[test]
+    fn days_are_signed() {
+        assert_eq!(
+            [0, 86_399, 86_400, -1, -86_401].map(day_of),
+            [0, 0, 1, -1, -2]
+        );
+    }
+
+    #[test]
+    fn the_oldest_of_ten_days_is_first() {
+        let free = claimed(&["guess-3", "block-x"]).free(Kind::Guess, 5);
+        assert_eq!(free.len(), 9);
+        assert_eq!((&*free[0], &*free[8]), ("guess--4", "guess-5"));
+        let free = claimed(&["pair-20-0"]).free(Kind::Pair, 20);
+        assert_eq!(free.len(), 99);
+        assert_eq!((&*free[0], &*free[98]), ("pair-11-0", "pair-20-9"));
+    }
+
+    #[test]
+    fn a_crowded_directory_has_nothing_free() {
+        let names = Claimed::new((0..=MOST).map(|n| format!("guess-{n}")));
+        assert!(names.free(Kind::Guess, 1_000_000).is_empty());
+    }
+
+    #[test]
+    fn what_is_outdated() {
+        let names = claimed(&[
+            "guess-10",
+            "guess-11",
+            "guess-21",
+            "pair-10-9",
+            "pair--3-0",
+            "pair-junk",
+            "guess-",
+        ]);
+        let old = ["guess-", "guess-10", "pair--3-0", "pair-10-9", "pair-junk"];
+        assert_eq!(names.outdated(20, false), old);
+        assert!(names.outdated(20, true).contains(&"guess-21".to_owned()));
+    }
+}
