@@ -5,7 +5,7 @@
 export RUSTFLAGS := --remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CURDIR)=pam_mfa
 export MAKEFLAGS += --no-print-directory
 
-.PHONY: build demo test install audit picture clean
+.PHONY: build demo test soak install audit picture clean
 
 # Each by itself: together, cargo would put the command line's crate features into the module.
 build:
@@ -20,6 +20,10 @@ demo:
 
 test:
 	@scripts/test
+
+# The races of `make test`, ten times as often.
+soak: build
+	MFA_ROUNDS=2000 cargo test --locked -p mfa-tests --test once
 
 install: build
 	scripts/install

@@ -120,7 +120,12 @@ pub struct HandingOver {
 #[derive(Args)]
 pub struct Regenerate {
     /// The login name
-    pub user: String,
+    #[arg(required_unless_present = "all")]
+    pub user: Option<String>,
+
+    /// Everybody who is enrolled, one after the other; after /var was restored from a backup
+    #[arg(long, conflicts_with_all = ["user", "backup_codes_file"])]
+    pub all: bool,
 
     #[command(flatten)]
     pub handing_over: HandingOver,

@@ -29,10 +29,10 @@ impl Codes<'_> {
         file.map_or(Ok(()), |file| file.write(&self.text()))
     }
 
-    /// Shows them once, unless they go elsewhere.
-    pub fn show(&self, terminal: &mut Terminal, handing_over: &HandingOver) -> io::Result<()> {
+    /// Shows them once, unless they go elsewhere. Says whether the person goes on.
+    pub fn show(&self, terminal: &mut Terminal, handing_over: &HandingOver) -> io::Result<bool> {
         if handing_over.json || handing_over.backup_codes_file.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         if handing_over.yes {
             terminal.end_pages()?;
@@ -42,11 +42,13 @@ impl Codes<'_> {
         terminal.page(&lines)?;
         if terminal.has_pages() {
             // Whatever comes, the codes have been shown, and are good.
-            let _ = terminal.ask("\nPress Enter when you have written them down: ")?;
-        } else if terminal.stream().is_terminal() {
+            let answer = terminal.ask("\nPress Enter when you have written them down: ")?;
+            return Ok(answer.is_some());
+        }
+        if terminal.stream().is_terminal() {
             terminal.say("Clear them from the terminal when you have written them down.")?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn heading(&self) -> Vec<Line> {

@@ -15,6 +15,7 @@
 )]
 
 pub mod answer;
+mod attempt;
 pub mod backup;
 pub mod block;
 pub mod charge;

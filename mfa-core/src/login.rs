@@ -3,11 +3,11 @@
 use zeroize::Zeroizing;
 
 use crate::Clock;
-use crate::answer::{Answer, Code};
+use crate::attempt::Case;
 use crate::block::State;
 use crate::config::Config;
 use crate::fault::Fault;
-use crate::judge::{Miss, Presented, judge};
+use crate::judge::{Presented, judge};
 use crate::log_line::{self, Level};
 use crate::messages;
 use crate::paths::Root;
@@ -88,15 +88,16 @@ pub fn refuse(host: &Host, request: &Request, refusal: Refusal, talk: &mut dyn T
 }
 
 /// Whom a login is about.
-enum Subject {
+pub(crate) enum Subject {
     Enrolled(Box<Enrolled>),
     /// Asked like anybody else, and refused whatever he types.
     Stranger(fn() -> Refusal),
 }
 
-struct Enrolled {
+/// An enrolled user and his record.
+pub(crate) struct Enrolled {
     store: Store,
-    record: Record,
+    pub(crate) record: Record,
 }
 
 fn identify(host: &Host, uid: Result<Option<u32>, Fault>) -> Result<(Config, Subject), Refusal> {
@@ -154,139 +155,8 @@ fn ask_until_right(
     verdict
 }
 
-/// A login from its first prompt on.
-struct Case<'c> {
-    host: &'c Host<'c>,
-    request: &'c Request,
-    config: &'c Config,
-    subject: &'c Subject,
-    /// None for a stranger: whatever he types is wrong.
-    throttle: Option<Throttle<'c>>,
-}
-
-/// How often the same code may be typed again before it counts as a wrong one.
-const REPEATS: usize = 3;
-
-impl Case<'_> {
-    fn verdict(&mut self, talk: &mut dyn Talk) -> Verdict {
-        let mut refusals = Vec::new();
-        for _ in 0..self.config.tries {
-            match self.attempt(talk) {
-                Ok(grant) => {
-                    self.throttle.iter_mut().for_each(Throttle::give_back);
-                    return Verdict::Granted(grant);
-                }
-                Err(refusal) => {
-                    messages::refusal(&refusal)
-                        .into_iter()
-                        .for_each(|text| talk.warn(text));
-                    refusals.push(refusal);
-                }
-            }
-            if refusals.last().is_some_and(Refusal::is_final) {
-                break;
-            }
-        }
-        Verdict::Refused(refusals)
-    }
-
-    /// One backup code, or as many verification codes in a row as the throttle asks for.
-    fn attempt(&mut self, talk: &mut dyn Talk) -> Result<Grant, Refusal> {
-        let needed = self.throttle.as_mut().map_or(Ok(1), Throttle::run)?;
-        let mut run: Vec<Code> = Vec::new();
-        let mut repeats = 0;
-        loop {
-            match self.collect(run.len(), needed, talk)? {
-                Some(Answer::Backup(code)) => {
-                    return self.redeem(Answer::Backup(code), self.host.clock.now());
-                }
-                Some(Answer::Codes(codes)) if repeats < REPEATS && run.ends_with(&codes) => {
-                    talk.tell(messages::SAME_CODE);
-                    repeats += 1;
-                    continue;
-                }
-                Some(Answer::Codes(codes)) => run.extend(codes),
-                None if run.is_empty() => return Err(Refusal::NoCode),
-                // Wrong, but the next prompt comes all the same: it tells nothing about this one.
-                None => run.push(Code::default()),
-            }
-            let now = self.host.clock.now();
-            if self.allows(&run, now)? {
-                return self.redeem(Answer::Codes(run), now);
-            }
-        }
-    }
-
-    /// `None` if what was typed cannot be a code.
-    fn collect(
-        &self,
-        typed: usize,
-        needed: usize,
-        talk: &mut dyn Talk,
-    ) -> Result<Option<Answer>, Refusal> {
-        let answer = talk
-            .ask(messages::prompt(typed, needed))
-            .map_err(refusal_of)?;
-        if self
-            .request
-            .authtok
-            .as_ref()
-            .is_some_and(|password| **password == *answer)
-        {
-            return Ok(None);
-        }
-        let text = std::str::from_utf8(&answer).ok();
-        Ok(text.and_then(|text| Answer::parse(text, &self.subject.digits())))
-    }
-
-    /// Whether the codes may be judged. If so they are paid for.
-    fn allows(&mut self, run: &[Code], now: i64) -> Result<bool, Refusal> {
-        let Some(throttle) = &mut self.throttle else {
-            return Ok(true);
-        };
-        if throttle.is_suspended(self.config.suspend_after)? {
-            return Err(Refusal::Suspended);
-        }
-        Ok(throttle.allows(run, now)?)
-    }
-
-    /// Judges without the lock, which nobody reaches without a right code; then spends.
-    fn redeem(&mut self, answer: Answer, now: i64) -> Result<Grant, Refusal> {
-        let enrolled = match self.subject {
-            Subject::Enrolled(enrolled) => enrolled,
-            Subject::Stranger(refusal) => return Err(refusal()),
-        };
-        let charged = self.throttle.as_ref().map_or(0, Throttle::charged);
-        let run = matches!(&answer, Answer::Codes(codes) if codes.len() > 1);
-        let presented = Presented::new(&enrolled.record, answer)?;
-        let judged = enrolled.judge(&presented, now);
-        let spent = judged.and_then(|()| enrolled.spend(self.host, &presented, charged));
-        spent.map_err(|refusal| self.after_miss(refusal, run))
-    }
-
-    /// A replayed right code is no guess and costs nothing. Of a run it is not said what was wrong
-    /// with it.
-    fn after_miss(&mut self, refusal: Refusal, run: bool) -> Refusal {
-        match refusal {
-            Refusal::Missed(miss) if run => Refusal::MissedRun(miss),
-            Refusal::Missed(Miss::Replayed) => {
-                self.throttle.iter_mut().for_each(Throttle::give_back_last);
-                Refusal::Missed(Miss::Replayed)
-            }
-            refusal => refusal,
-        }
-    }
-}
-
-fn refusal_of(silence: Silence) -> Refusal {
-    match silence {
-        Silence::NoAnswer => Refusal::NoAnswer,
-        Silence::NoConversation => Refusal::NoConversation,
-        Silence::CalledTooEarly => Refusal::CalledTooEarly,
-    }
-}
-
 impl Subject {
+    /// None for a stranger: whatever he types is wrong.
     fn throttle<'s>(&'s self, clock: &'s dyn Clock) -> Option<Throttle<'s>> {
         match self {
             Subject::Enrolled(enrolled) => {
@@ -296,7 +166,8 @@ impl Subject {
         }
     }
 
-    fn digits(&self) -> Vec<u8> {
+    /// How many digits the codes have that he may type.
+    pub(crate) fn digits(&self) -> Vec<u8> {
         match self {
             Subject::Enrolled(enrolled) => enrolled
                 .record
@@ -310,14 +181,21 @@ impl Subject {
 }
 
 impl Enrolled {
-    fn judge(&self, presented: &Presented, now: i64) -> Result<(), Refusal> {
+    /// Judges without the lock, which nobody reaches without a right code.
+    pub(crate) fn judge(&self, presented: &Presented, now: i64) -> Result<(), Refusal> {
         let state = self.store.state_of(&self.record)?;
         let state = state.unwrap_or_else(|| State::new(self.record.id, None));
         judge(&self.record, &state, presented, now)?;
         Ok(())
     }
 
-    fn spend(&self, host: &Host, presented: &Presented, charged: usize) -> Result<Grant, Refusal> {
+    /// Spends what was judged right.
+    pub(crate) fn spend(
+        &self,
+        host: &Host,
+        presented: &Presented,
+        charged: usize,
+    ) -> Result<Grant, Refusal> {
         spend(&self.store, host.clock, &self.record, presented, charged)
     }
 }

@@ -13,12 +13,19 @@ use zeroize::Zeroizing;
 pub struct Conversation<'p> {
     pamh: &'p PamHandle,
     silent: bool,
+    /// What went wrong, where it may not be said by itself: sudo sets `PAM_SILENT` always.
+    unsaid: Option<String>,
 }
 
 impl<'p> Conversation<'p> {
-    /// `silent`: the application set `PAM_SILENT`, so that only prompts are shown.
+    /// `silent`: the application set `PAM_SILENT`, so that only prompts are shown. What went wrong
+    /// is told with the next of them.
     pub fn new(pamh: &'p PamHandle, silent: bool) -> Conversation<'p> {
-        Conversation { pamh, silent }
+        Conversation {
+            pamh,
+            silent,
+            unsaid: None,
+        }
     }
 
     /// Messages that only inform may fail: some applications answer them with an error.
@@ -39,7 +46,11 @@ impl Talk for Conversation<'_> {
             .ok()
             .flatten()
             .ok_or(Silence::NoConversation)?;
-        match conv.send(PAM_PROMPT_ECHO_OFF, prompt) {
+        let prompt = match self.unsaid.take() {
+            Some(unsaid) => format!("{unsaid} {prompt}"),
+            None => prompt.to_owned(),
+        };
+        match conv.send(PAM_PROMPT_ECHO_OFF, &prompt) {
             // One byte more than a code can have is enough to refuse the whole.
             Ok(Some(typed)) => {
                 let typed = typed.as_bytes();
@@ -58,6 +69,9 @@ impl Talk for Conversation<'_> {
     }
 
     fn warn(&mut self, text: &str) {
-        self.inform(PAM_ERROR_MSG, text);
+        match self.silent {
+            true => self.unsaid = Some(text.to_owned()),
+            false => self.inform(PAM_ERROR_MSG, text),
+        }
     }
 }

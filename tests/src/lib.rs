@@ -5,11 +5,13 @@
 //! * [`machine::Machine`]: a throw-away machine (root only) in which [`sshd::Sshd`], `login`, `su` and
 //!   `sudo` run on a real terminal, [`pty::Pty`].
 //! * [`enrolled::Enrolled`]: what `mfa-admin enroll` handed out to a user.
+//! * [`cheap`]: users who are enrolled in no time.
 //! * [`oath::Oath`]: verification codes from an independent generator.
 //! * [`need_root!`] and [`need!`]: skip a test that cannot run here, and say so.
 
 #![deny(unsafe_code)]
 
+pub mod cheap;
 pub mod client;
 pub mod command;
 pub mod enrolled;

@@ -1,13 +1,16 @@
 //! `mfa-admin regenerate`: ten new backup codes, the old ones dead.
 
-use anyhow::{Context, Result};
+use std::io::{Write, stderr};
+
+use anyhow::{Context, Result, bail, ensure};
 use mfa_core::backup::{BackupSet, Cost};
 use mfa_core::enrollment;
+use mfa_core::overview;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
 
 use crate::backup_file::BackupFile;
-use crate::cli::Regenerate;
+use crate::cli::{HandingOver, Regenerate};
 use crate::codes::{self, Codes};
 use crate::json::{self, Regenerated};
 use crate::stream::Stream;
@@ -16,9 +19,38 @@ use crate::time;
 
 /// The secret stays. The command's name is consent enough: it asks nothing.
 pub fn run(root: &Root, options: &Regenerate) -> Result<()> {
-    let (user, handing_over) = (&options.user, &options.handing_over);
     let store = Store::open(root)?;
-    let uid = enrollment::find(&store, user)?;
+    let handing_over = &options.handing_over;
+    match &options.user {
+        Some(user) => one(&store, user, handing_over).map(drop),
+        None => all(&store, handing_over),
+    }
+}
+
+/// A record that cannot be used stops nobody else.
+fn all(store: &Store, handing_over: &HandingOver) -> Result<()> {
+    let mut failed = 0;
+    for (uid, seen) in overview::all(store, time::now())? {
+        let done = match seen {
+            Ok(seen) => one(store, &seen.user, handing_over),
+            Err(fault) => Err(fault.into()),
+        };
+        match done {
+            Ok(true) => {}
+            Ok(false) => bail!("broken off: the users after uid {uid} keep their backup codes"),
+            Err(error) => {
+                failed += 1;
+                writeln!(stderr(), "mfa-admin: uid {uid}: {error:#}")?;
+            }
+        }
+    }
+    ensure!(failed == 0, "users without new backup codes: {failed}");
+    Ok(())
+}
+
+/// Says whether the person goes on.
+fn one(store: &Store, user: &str, handing_over: &HandingOver) -> Result<bool> {
+    let uid = enrollment::find(store, user)?;
     let mut terminal = Terminal::new(Stream::beside_json(handing_over.json))?;
     let mut file = BackupFile::wanted(handing_over)?;
 
@@ -30,27 +62,35 @@ pub fn run(root: &Root, options: &Regenerate) -> Result<()> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    super::warn(enrollment::regenerate(&store, user, set, made)?);
+    super::warn(enrollment::regenerate(store, user, set, made)?);
     if let Some(file) = file {
         file.keep();
     }
-    tell(&mut terminal, options, &codes, uid)
+    tell(&mut terminal, handing_over, &codes, uid)
         .with_context(|| codes::not_shown("has new backup codes", user))
 }
 
-fn tell(terminal: &mut Terminal, options: &Regenerate, codes: &Codes, uid: u32) -> Result<()> {
-    let (user, handing_over) = (codes.user, &options.handing_over);
-    codes.show(terminal, handing_over)?;
+fn tell(
+    terminal: &mut Terminal,
+    handing_over: &HandingOver,
+    codes: &Codes,
+    uid: u32,
+) -> Result<bool> {
+    let user = codes.user;
+    let goes_on = codes.show(terminal, handing_over)?;
     terminal.leave()?;
     if handing_over.json {
-        return json::print(&Regenerated {
+        let backup_codes = codes.codes;
+        json::print(&Regenerated {
             user,
             uid,
-            backup_codes: codes.codes,
-        });
+            backup_codes,
+        })?;
+        return Ok(goes_on);
     }
     terminal.say(&format!(
         "{user} has ten new backup codes; the old ones do not work any more."
     ))?;
-    Ok(codes::say_where(terminal, handing_over)?)
+    codes::say_where(terminal, handing_over)?;
+    Ok(goes_on)
 }

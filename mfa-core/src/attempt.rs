@@ -1,0 +1,142 @@
+//! The tries of one login: what is asked for, what is paid for, what is judged.
+
+use crate::answer::{Answer, Code};
+use crate::config::Config;
+use crate::judge::{Miss, Presented};
+use crate::login::{Host, Request, Silence, Subject, Talk};
+use crate::messages;
+use crate::throttle::Throttle;
+use crate::verdict::{Grant, Refusal, Verdict};
+
+/// A login from its first prompt on.
+pub(crate) struct Case<'c> {
+    pub host: &'c Host<'c>,
+    pub request: &'c Request,
+    pub config: &'c Config,
+    pub subject: &'c Subject,
+    /// None for a stranger: whatever he types is wrong.
+    pub throttle: Option<Throttle<'c>>,
+}
+
+/// How often the same code may be typed again before it counts as a wrong one.
+const REPEATS: usize = 3;
+
+impl Case<'_> {
+    /// Asks until an answer is right or no try is left.
+    pub fn verdict(&mut self, talk: &mut dyn Talk) -> Verdict {
+        let mut refusals = Vec::new();
+        for _ in 0..self.config.tries {
+            match self.attempt(talk) {
+                Ok(grant) => {
+                    self.throttle.iter_mut().for_each(Throttle::give_back);
+                    return Verdict::Granted(grant);
+                }
+                Err(refusal) => {
+                    messages::refusal(&refusal)
+                        .into_iter()
+                        .for_each(|text| talk.warn(text));
+                    refusals.push(refusal);
+                }
+            }
+            if refusals.last().is_some_and(Refusal::is_final) {
+                break;
+            }
+        }
+        Verdict::Refused(refusals)
+    }
+
+    /// One backup code, or as many verification codes in a row as the throttle asks for.
+    fn attempt(&mut self, talk: &mut dyn Talk) -> Result<Grant, Refusal> {
+        let needed = self.throttle.as_mut().map_or(Ok(1), Throttle::run)?;
+        let mut run: Vec<Code> = Vec::new();
+        let mut repeats = 0;
+        loop {
+            match self.collect(run.len(), needed, talk)? {
+                Some(Answer::Backup(code)) => {
+                    return self.redeem(Answer::Backup(code), self.host.clock.now());
+                }
+                Some(Answer::Codes(codes)) if repeats < REPEATS && run.ends_with(&codes) => {
+                    talk.tell(messages::SAME_CODE);
+                    repeats += 1;
+                    continue;
+                }
+                Some(Answer::Codes(codes)) => run.extend(codes),
+                None if run.is_empty() => return Err(Refusal::NoCode),
+                // Wrong, but the next prompt comes all the same: it tells nothing about this one.
+                None => run.push(Code::default()),
+            }
+            let now = self.host.clock.now();
+            if self.allows(&run, now)? {
+                return self.redeem(Answer::Codes(run), now);
+            }
+        }
+    }
+
+    /// `None` if what was typed cannot be a code.
+    fn collect(
+        &self,
+        typed: usize,
+        needed: usize,
+        talk: &mut dyn Talk,
+    ) -> Result<Option<Answer>, Refusal> {
+        let answer = talk
+            .ask(messages::prompt(typed, needed))
+            .map_err(refusal_of)?;
+        if self
+            .request
+            .authtok
+            .as_ref()
+            .is_some_and(|password| **password == *answer)
+        {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(&answer).ok();
+        Ok(text.and_then(|text| Answer::parse(text, &self.subject.digits())))
+    }
+
+    /// Whether the codes may be judged. If so they are paid for.
+    fn allows(&mut self, run: &[Code], now: i64) -> Result<bool, Refusal> {
+        let Some(throttle) = &mut self.throttle else {
+            return Ok(true);
+        };
+        if throttle.is_suspended(self.config.suspend_after)? {
+            return Err(Refusal::Suspended);
+        }
+        Ok(throttle.allows(run, now)?)
+    }
+
+    /// Judges, and spends what is right.
+    fn redeem(&mut self, answer: Answer, now: i64) -> Result<Grant, Refusal> {
+        let enrolled = match self.subject {
+            Subject::Enrolled(enrolled) => enrolled,
+            Subject::Stranger(refusal) => return Err(refusal()),
+        };
+        let charged = self.throttle.as_ref().map_or(0, Throttle::charged);
+        let run = matches!(&answer, Answer::Codes(codes) if codes.len() > 1);
+        let presented = Presented::new(&enrolled.record, answer)?;
+        let judged = enrolled.judge(&presented, now);
+        let spent = judged.and_then(|()| enrolled.spend(self.host, &presented, charged));
+        spent.map_err(|refusal| self.after_miss(refusal, run))
+    }
+
+    /// A replayed right code is no guess and costs nothing. Of a run it is not said what was wrong
+    /// with it.
+    fn after_miss(&mut self, refusal: Refusal, run: bool) -> Refusal {
+        match refusal {
+            Refusal::Missed(miss) if run => Refusal::MissedRun(miss),
+            Refusal::Missed(Miss::Replayed) => {
+                self.throttle.iter_mut().for_each(Throttle::give_back_last);
+                Refusal::Missed(Miss::Replayed)
+            }
+            refusal => refusal,
+        }
+    }
+}
+
+fn refusal_of(silence: Silence) -> Refusal {
+    match silence {
+        Silence::NoAnswer => Refusal::NoAnswer,
+        Silence::NoConversation => Refusal::NoConversation,
+        Silence::CalledTooEarly => Refusal::CalledTooEarly,
+    }
+}
