@@ -25,7 +25,8 @@ test:
 soak: build
 	MFA_ROUNDS=2000 cargo test --locked -p mfa-tests --test once
 
-install: build
+# As root, after `make build` without it.
+install:
 	scripts/install
 
 # Licences, sources, duplicates and known faults of the crates we use; needs cargo-deny.

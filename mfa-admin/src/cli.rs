@@ -9,7 +9,7 @@ use mfa_core::paths::Root;
 #[derive(Parser)]
 #[command(name = "mfa-admin", version, max_term_width = 100)]
 pub struct Cli {
-    /// Work on the system below DIR: its etc/pam_mfa and var/lib/pam_mfa
+    /// Work on the system below DIR: its etc/pam_mfa and var/lib/pam_mfa. Users are looked up here
     #[arg(long, global = true, value_name = "DIR", default_value = "/", value_parser = root)]
     #[arg(display_order = 100)]
     pub root: Root,
@@ -32,7 +32,7 @@ pub enum Command {
     Enroll(Enroll),
     /// Give a user ten new backup codes; the old ones stop working
     Regenerate(Regenerate),
-    /// Take the second factor away from a user
+    /// Take the second factor away from a user; logins that ask for a code then refuse him
     Disable(Disable),
     /// Forget failed attempts, so that a login asks for one code again
     Unlock(Unlock),
@@ -135,7 +135,12 @@ pub struct Regenerate {
 #[derive(Args)]
 pub struct Disable {
     /// The login name
-    pub user: String,
+    #[arg(required_unless_present = "uid")]
+    pub user: Option<String>,
+
+    /// The user id, where no name leads to it any more
+    #[arg(long, value_name = "N", conflicts_with = "user")]
+    pub uid: Option<u32>,
 
     /// Do not ask
     #[arg(long)]

@@ -34,15 +34,15 @@ impl Codes<'_> {
         if handing_over.json || handing_over.backup_codes_file.is_some() {
             return Ok(true);
         }
-        if handing_over.yes {
-            terminal.end_pages()?;
-        }
         let mut lines = self.heading();
         lines.extend(self.numbered(""));
+        if handing_over.yes || !terminal.fits(lines.len()) {
+            terminal.end_pages()?;
+        }
         terminal.page(&lines)?;
         if terminal.has_pages() {
             // Whatever comes, the codes have been shown, and are good.
-            let answer = terminal.ask("\nPress Enter when you have written them down: ")?;
+            let answer = terminal.ask_anew("\nPress Enter when you have written them down: ")?;
             return Ok(answer.is_some());
         }
         if terminal.stream().is_terminal() {

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{FlushArg, tcflush};
 use zeroize::Zeroizing;
 
 /// What somebody types to break off. Ctrl-Z, too: it would leave secrets on the screen.
@@ -37,6 +38,18 @@ impl Input {
     /// Whether somebody types there.
     pub fn is_terminal(&self) -> bool {
         stdin().is_terminal()
+    }
+
+    /// Whether somebody broke off while nothing was asked.
+    pub fn is_broken_off(&self) -> bool {
+        let mut signals = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        poll(&mut signals, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Forgets what was typed ahead: it is no answer to a question that was not there yet.
+    pub fn forget(&self) {
+        // Without a terminal there is nothing that was typed.
+        let _ = tcflush(stdin(), FlushArg::TCIFLUSH);
     }
 
     /// The next line without its end; `None` if there is none, or somebody broke off. Of a line

@@ -79,6 +79,7 @@ pub struct User<'u> {
     last_login: Option<String>,
     failed_attempts: usize,
     codes_in_a_row: usize,
+    suspended: bool,
     state_readable: bool,
 }
 
@@ -115,6 +116,7 @@ impl<'u> User<'u> {
             last_login: seen.granted.and_then(time::rfc3339),
             failed_attempts: seen.failures,
             codes_in_a_row: seen.free.run(),
+            suspended: seen.suspended,
             state_readable: seen.state_is_known,
         }
     }

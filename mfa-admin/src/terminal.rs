@@ -80,6 +80,28 @@ impl Terminal {
         Ok(answer)
     }
 
+    /// Fails if somebody broke off while nothing was asked: the last chance before something is
+    /// changed.
+    pub fn check_not_broken_off(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.input.is_broken_off(), BROKEN_OFF);
+        Ok(())
+    }
+
+    /// Asks, and takes nothing for an answer that was typed before.
+    pub fn ask_anew(&mut self, prompt: &str) -> io::Result<Option<Line>> {
+        self.input.forget();
+        self.ask(prompt)
+    }
+
+    /// Whether so many lines and a question fit on a page.
+    pub fn fits(&self, lines: usize) -> bool {
+        let height = self
+            .stream
+            .canvas()
+            .map_or(usize::MAX, |(_, height)| height);
+        lines + 2 <= height
+    }
+
     /// From here on everything is plain lines, and stays.
     pub fn end_pages(&mut self) -> io::Result<()> {
         self.leave()?;

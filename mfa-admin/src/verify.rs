@@ -59,6 +59,10 @@ pub fn do_without(terminal: &mut Terminal, user: &str) -> Result<()> {
 
 /// Shows the page until somebody has taken the secret from it.
 pub fn hand_over(terminal: &mut Terminal, page: &Page, wait: bool) -> Result<()> {
+    if !wait {
+        // Nobody would have the time to read a page.
+        terminal.end_pages()?;
+    }
     terminal.page(&page.lines(None))?;
     if wait && terminal.has_pages() {
         let answer = terminal.ask("Press Enter when the device has the secret: ")?;

@@ -53,6 +53,7 @@ impl Case<'_> {
         loop {
             match self.collect(run.len(), needed, talk)? {
                 Some(Answer::Backup(code)) => {
+                    self.subject.check_current()?;
                     return self.redeem(Answer::Backup(code), self.host.clock.now());
                 }
                 Some(Answer::Codes(codes)) if repeats < REPEATS && run.ends_with(&codes) => {
@@ -65,6 +66,7 @@ impl Case<'_> {
                 // Wrong, but the next prompt comes all the same: it tells nothing about this one.
                 None => run.push(Code::default()),
             }
+            self.subject.check_current()?;
             let now = self.host.clock.now();
             if self.allows(&run, now)? {
                 return self.redeem(Answer::Codes(run), now);

@@ -224,6 +224,7 @@ pub fn regenerate(
 ) -> Result<Option<Fault>, Error> {
     store.write(find(store, user)?, |present, state| {
         let mut record = present.ok_or_else(|| Error::NotEnrolled(user.to_owned()))?;
+        store.check_owner(&record)?;
         let known = state.unwrap_or_else(|| all_spent(&record, now));
         record.id = random::bytes()?;
         record.backup = backup;
@@ -245,17 +246,6 @@ fn all_spent(record: &Record, now: i64) -> State {
     state
 }
 
-/// Removes the user's record and state.
-///
-/// # Errors
-/// `NotEnrolled` if there was nothing of him.
-pub fn disable(store: &Store, user: &str) -> Result<(), Error> {
-    match store.remove(find(store, user)?)? {
-        true => Ok(()),
-        false => Err(Error::NotEnrolled(user.to_owned())),
-    }
-}
-
 /// Frees all tries that were charged to the user, and counts failures anew.
 ///
 /// # Errors
@@ -263,5 +253,6 @@ pub fn disable(store: &Store, user: &str) -> Result<(), Error> {
 pub fn unlock(store: &Store, user: &str) -> Result<(), Error> {
     let record = store.record(find(store, user)?)?;
     let record = record.ok_or_else(|| Error::NotEnrolled(user.to_owned()))?;
+    store.check_owner(&record)?;
     Ok(store.unlock(&record)?)
 }

@@ -66,6 +66,8 @@ pub enum Fault {
         path: PathBuf,
         /// The name in the record.
         user: String,
+        /// The user id in it.
+        uid: u32,
     },
     /// Somebody holds the lock.
     Busy {
@@ -198,13 +200,13 @@ impl fmt::Display for Fault {
                 f,
                 "{} is missing, but there is state of uid {uid}: the record was lost. Bring it \
                  back from a backup, make a new one with mfa-admin enroll, or remove the user's \
-                 state with mfa-admin disable",
+                 state with: mfa-admin disable --uid {uid}",
                 path.display()
             ),
-            Fault::OtherUser { path, user } => write!(
+            Fault::OtherUser { path, user, uid } => write!(
                 f,
-                "{} belongs to {}, who has another user id now. If the id was given to \
-                 somebody else, run: mfa-admin disable, then mfa-admin enroll",
+                "{} belongs to {}, and no user of that name has the user id {uid}. Remove it with: \
+                 mfa-admin disable --uid {uid}",
                 path.display(),
                 user.escape_debug()
             ),

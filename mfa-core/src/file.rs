@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir as Listing;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat2};
+use nix::fcntl::{OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
@@ -216,8 +216,16 @@ impl Dir {
             true => RenameFlags::empty(),
             false => RenameFlags::RENAME_NOREPLACE,
         };
-        renameat2(&self.fd, from, &self.fd, to, flags)
-            .map_err(Fault::io("cannot rename", &self.path.join(to)))
+        let renamed = match renameat2(&self.fd, from, &self.fd, to, flags) {
+            // Some file systems cannot promise not to replace. Whoever does not want to replace
+            // holds the lock, so that nobody comes between.
+            Err(Errno::EINVAL) if !replace => match self.names()?.iter().any(|name| name == to) {
+                true => Err(Errno::EEXIST),
+                false => renameat(&self.fd, from, &self.fd, to),
+            },
+            renamed => renamed,
+        };
+        renamed.map_err(Fault::io("cannot rename", &self.path.join(to)))
     }
 
     /// Removes a file; one that is not there is no error.

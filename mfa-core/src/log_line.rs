@@ -226,6 +226,7 @@ mod tests {
         let fault = Fault::OtherUser {
             path: "/x".into(),
             user: "a\"\n".to_owned(),
+            uid: 1,
         };
         let text = line("a", &Verdict::Refused(vec![fault.into()])).1;
         assert!(

@@ -108,23 +108,12 @@ fn identify(host: &Host, uid: Result<Option<u32>, Fault>) -> Result<(Config, Sub
     };
     let subject = match store.record(uid)? {
         Some(record) => {
-            check_owner(&store, &record)?;
+            store.check_owner(&record)?;
             Subject::Enrolled(Box::new(Enrolled { store, record }))
         }
         None => Subject::Stranger(|| Refusal::NotEnrolled),
     };
     Ok((config, subject))
-}
-
-/// The name in the record must still lead to the uid in it: uids are given away again.
-fn check_owner(store: &Store, record: &Record) -> Result<(), Fault> {
-    match user::uid_of(&record.user)? {
-        Some(uid) if uid == record.uid => Ok(()),
-        _ => Err(Fault::OtherUser {
-            path: store.path_of(record.uid),
-            user: record.user.clone(),
-        }),
-    }
 }
 
 fn refused_at_once(refusal: Refusal, talk: &mut dyn Talk) -> Verdict {
@@ -176,6 +165,18 @@ impl Subject {
                 .map(|d| d.shape.digits)
                 .collect(),
             Subject::Stranger(_) => vec![6, 8],
+        }
+    }
+
+    /// An admin command may have replaced the record while the prompt was open.
+    pub(crate) fn check_current(&self) -> Result<(), Refusal> {
+        let Subject::Enrolled(enrolled) = self else {
+            return Ok(());
+        };
+        let record = &enrolled.record;
+        match enrolled.store.record(record.uid)? {
+            Some(present) if present.id == record.id => Ok(()),
+            _ => Err(Refusal::RecordChanged),
         }
     }
 }

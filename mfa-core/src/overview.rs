@@ -9,7 +9,6 @@ use crate::fault::Fault;
 use crate::record::Record;
 use crate::store::Store;
 use crate::throttle::{self, Free};
-use crate::user;
 
 /// An enrolled user, without his secrets.
 #[derive(Debug)]
@@ -28,6 +27,8 @@ pub struct Overview {
     pub granted: Option<i64>,
     /// What is free of guesses: it tells how many codes in a row a login has to bring now.
     pub free: Free,
+    /// Whether so many tries failed that only a backup code is taken (`suspend_after`).
+    pub suspended: bool,
     /// How many tries failed since the last login, or since the last admin command.
     pub failures: usize,
     /// Whether there is a valid state. Without one nothing is known of his logins.
@@ -53,9 +54,9 @@ pub struct DeviceView {
 ///
 /// # Errors
 /// `UnknownUser`, `NotEnrolled`; whatever is wrong with the record.
-pub fn of(store: &Store, user: &str, now: i64) -> Result<Overview, Error> {
+pub fn of(store: &Store, user: &str, suspend_after: usize, now: i64) -> Result<Overview, Error> {
     match store.record(find(store, user)?)? {
-        Some(record) => Ok(overview(store, &record, now)?),
+        Some(record) => Ok(overview(store, &record, suspend_after, now)?),
         None => Err(Error::NotEnrolled(user.to_owned())),
     }
 }
@@ -67,9 +68,9 @@ pub type Entry = (u32, Result<Overview, Fault>);
 ///
 /// # Errors
 /// If the records cannot even be counted.
-pub fn all(store: &Store, now: i64) -> Result<Vec<Entry>, Fault> {
+pub fn all(store: &Store, suspend_after: usize, now: i64) -> Result<Vec<Entry>, Fault> {
     let read = |uid| match store.record(uid) {
-        Ok(Some(record)) => Some((uid, overview(store, &record, now))),
+        Ok(Some(record)) => Some((uid, overview(store, &record, suspend_after, now))),
         // Removed since we looked, or never enrolled.
         Ok(None) => None,
         Err(fault) => Some((uid, Err(fault))),
@@ -80,11 +81,14 @@ pub fn all(store: &Store, now: i64) -> Result<Vec<Entry>, Fault> {
 }
 
 /// Fails where a login would be refused because of the record.
-fn overview(store: &Store, record: &Record, now: i64) -> Result<Overview, Fault> {
-    if user::uid_of(&record.user)? != Some(record.uid) {
-        let (path, user) = (store.path_of(record.uid), record.user.clone());
-        return Err(Fault::OtherUser { path, user });
-    }
+fn overview(
+    store: &Store,
+    record: &Record,
+    suspend_after: usize,
+    now: i64,
+) -> Result<Overview, Fault> {
+    store.check_owner(record)?;
+    let failures = throttle::failures(store, record)?;
     let state = store.state_of(record)?;
     let newest = |device: &Device| state.as_ref()?.newest(&device.id);
     let devices = record.devices.iter();
@@ -97,7 +101,8 @@ fn overview(store: &Store, record: &Record, now: i64) -> Result<Overview, Fault>
         backup_left: state.as_ref().filter(of_this_set).map(|s| s.left()),
         granted: state.as_ref().map(|s| s.granted).filter(|time| *time != 0),
         free: throttle::free(store, record, now)?,
-        failures: throttle::failures(store, record)?,
+        suspended: suspend_after > 0 && failures >= suspend_after,
+        failures,
         state_is_known: state.is_some(),
     })
 }
@@ -117,7 +122,7 @@ fn view(device: &Device, newest: Option<u64>) -> DeviceView {
 mod tests {
     use super::*;
     use crate::backup::{BackupSet, CODES};
-    use crate::enrollment::{Pending, disable};
+    use crate::enrollment::Pending;
     use crate::paths::Root;
     use crate::record::tests::CHEAP;
     use std::fs;
@@ -140,19 +145,19 @@ mod tests {
     #[test]
     fn a_fresh_enrollment_is_unverified_and_unused() {
         let (_dir, store) = enrolled();
-        let seen = of(&store, "root", NOW).unwrap();
+        let seen = of(&store, "root", 0, NOW).unwrap();
         assert_eq!((&*seen.user, seen.uid), ("root", 0));
         assert_eq!((seen.backup_left, seen.backup_made), (Some(CODES), NOW));
         assert_eq!((seen.granted, seen.state_is_known), (None, true));
         let device = &seen.devices[0];
         assert_eq!((&*device.label, device.enrolled), ("phone", NOW));
         assert_eq!((device.verified, device.used), (false, None));
-        disable(&store, "root").unwrap();
+        assert!(store.remove(0).unwrap());
         assert!(matches!(
-            of(&store, "root", NOW),
+            of(&store, "root", 0, NOW),
             Err(Error::NotEnrolled(_))
         ));
-        assert!(all(&store, NOW).unwrap().is_empty());
+        assert!(all(&store, 0, NOW).unwrap().is_empty());
     }
 
     #[test]
@@ -162,7 +167,7 @@ mod tests {
         for block in fs::read_dir(&state).unwrap() {
             fs::write(block.unwrap().path(), "junk").unwrap();
         }
-        let seen = of(&store, "root", NOW).unwrap();
+        let seen = of(&store, "root", 0, NOW).unwrap();
         assert_eq!((seen.backup_left, seen.state_is_known), (None, false));
     }
 
@@ -171,7 +176,7 @@ mod tests {
         let (dir, store) = enrolled();
         let users = dir.path().join("var/lib/pam_mfa/users");
         fs::copy(users.join("0.toml"), users.join("7.toml")).unwrap();
-        let seen = all(&store, NOW).unwrap();
+        let seen = all(&store, 0, NOW).unwrap();
         assert!(matches!(seen[0], (0, Ok(_))), "{seen:?}");
         assert!(
             matches!(seen[1], (7, Err(Fault::Damaged { .. }))),
@@ -183,7 +188,7 @@ mod tests {
     fn a_lost_record_is_in_the_list() {
         let (dir, store) = enrolled();
         fs::remove_file(dir.path().join("var/lib/pam_mfa/users/0.toml")).unwrap();
-        let seen = all(&store, NOW).unwrap();
+        let seen = all(&store, 0, NOW).unwrap();
         assert!(
             matches!(seen[..], [(0, Err(Fault::LostRecord { .. }))]),
             "{seen:?}"

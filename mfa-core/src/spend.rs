@@ -76,7 +76,7 @@ impl Spending<'_> {
     /// Nothing is known of what was used: the new block has no set, so that no spent backup code
     /// comes back to life.
     fn anew(&self) -> Result<Grant, Refusal> {
-        let mut state = State::new(self.record.id, None);
+        let mut state = self.dir.remains(&self.record.id)?;
         let (matched, failures) = self.mark(&mut state, false)?;
         self.dir.prepare(self.lock, Some(&self.record.id), &state)?;
         self.dir.settle(self.lock, &self.record.id)?;

@@ -84,6 +84,19 @@ impl StateDir {
         Ok(None)
     }
 
+    /// The same; `None` also if it is not all that there is to know.
+    pub fn read_whole(&self, record: &RecordId) -> Result<Option<Reading>, Fault> {
+        Ok(self.read(record)?.filter(|reading| reading.complete))
+    }
+
+    /// What is known of a user whose block has no valid slot: nothing but what the twin knows.
+    pub fn remains(&self, record: &RecordId) -> Result<State, Fault> {
+        Ok(match self.twin.read(record)? {
+            TwinBlock::Valid(twin) => State { set: None, ..twin },
+            TwinBlock::Absent | TwinBlock::Junk => State::new(*record, None),
+        })
+    }
+
     fn with_twin(&self, main: State, offset: u64, name: String) -> Result<Reading, Fault> {
         let (state, complete) = match self.twin.read(&main.record)? {
             TwinBlock::Absent => (main, true),

@@ -15,6 +15,7 @@ use crate::lock::{ADMIN_PATIENCE, Lock};
 use crate::paths::Root;
 use crate::record::{self, Record, RecordId};
 use crate::state::StateDir;
+use crate::user;
 
 /// The directory of the records.
 pub const USERS: &str = "users";
@@ -73,6 +74,21 @@ impl Store {
         }
     }
 
+    /// The name in the record must still lead to the uid in it: uids are given away again.
+    ///
+    /// # Errors
+    /// `OtherUser` if it does not; an error of the name service.
+    pub fn check_owner(&self, record: &Record) -> Result<(), Fault> {
+        match user::uid_of(&record.user)? {
+            Some(uid) if uid == record.uid => Ok(()),
+            _ => Err(Fault::OtherUser {
+                path: self.path_of(record.uid),
+                user: record.user.clone(),
+                uid: record.uid,
+            }),
+        }
+    }
+
     fn lost_or_never_enrolled(&self, uid: u32) -> Result<(), Fault> {
         match self.state_dir(uid)? {
             Some(state) if state.had_record()? => Err(Fault::LostRecord {
@@ -107,7 +123,7 @@ impl Store {
     /// What the user's logins did. `None` if no valid state is to be found.
     pub fn state_of(&self, record: &Record) -> Result<Option<State>, Fault> {
         match self.state_dir(record.uid)? {
-            Some(dir) => Ok(dir.read(&record.id)?.map(|reading| reading.state)),
+            Some(dir) => Ok(dir.read_whole(&record.id)?.map(|reading| reading.state)),
             None => Ok(None),
         }
     }
@@ -152,7 +168,7 @@ impl Store {
         let present = self.present(uid)?;
         let id = present.as_ref().map(|record| record.id);
         let readable = match &id {
-            Some(id) => state.read(id)?.map(|reading| reading.state),
+            Some(id) => state.read_whole(id)?.map(|reading| reading.state),
             None => None,
         };
         let done = change(present, readable)
@@ -260,7 +276,7 @@ impl Store {
             .claimed()?
             .all()
             .try_for_each(|name| state.release(name))?;
-        match state.read(&record.id)? {
+        match state.read_whole(&record.id)? {
             Some(mut reading) => {
                 reading.state.names = 0;
                 reading.state.sequence = reading.state.sequence.saturating_add(1);

@@ -169,9 +169,7 @@ impl<'e> Throttle<'e> {
 
     /// Whether so many tries failed that no verification code is taken; 0 for never.
     pub fn is_suspended(&self, after: usize) -> Result<bool, Fault> {
-        let own = self.charges.len() / price(self.record);
-        let failed = failures(self.store, self.record)?.saturating_sub(own);
-        Ok(after > 0 && failed >= after)
+        Ok(after > 0 && failures(self.store, self.record)? >= after)
     }
 }
 
@@ -180,7 +178,7 @@ pub fn failures(store: &Store, record: &Record) -> Result<usize, Fault> {
     let Some(dir) = store.state_dir(record.uid)? else {
         return Ok(0);
     };
-    let state = dir.read(&record.id)?.map(|reading| reading.state);
+    let state = dir.read_whole(&record.id)?.map(|reading| reading.state);
     let claimed = dir.claimed()?.count();
     Ok(state.map_or(0, |state| failures_since(&state, claimed, record)))
 }
@@ -223,7 +221,7 @@ fn countable(
     let Some(dir) = store.state_dir(record.uid)? else {
         return Ok(Err(no_state()));
     };
-    let reading = dir.read(&record.id)?.filter(|reading| reading.complete);
+    let reading = dir.read_whole(&record.id)?;
     let claimed = dir.claimed()?;
     Ok(match reading {
         None => Err(no_state()),

@@ -1,5 +1,7 @@
 //! What comes out of a login.
 
+use std::fmt;
+
 use crate::fault::Fault;
 use crate::judge::Miss;
 
@@ -101,6 +103,17 @@ impl Refusal {
             Refusal::Fault(_) => "fault",
             Refusal::Config(_) => "config",
             Refusal::Arguments(_) => "arguments",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// What is wrong, where there is more to say than the word.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Fault(fault) | Refusal::BackupUnrecordable(fault) => fault.fmt(f),
+            Refusal::Config(text) | Refusal::Arguments(text) => f.write_str(text),
+            refusal => f.write_str(refusal.word()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The system's log: a datagram to its socket, never waited for longer than a fifth of a second.
+//! The system's log: a datagram to its socket, never waited for longer than a tenth of a second a line.
 //!
 //! Not `syslog(3)`: that one waits for ever if the daemon does not read, and its identity belongs
 //! to the application.
@@ -10,7 +10,7 @@ use mfa_core::log_line::Level;
 use mfa_core::paths::Root;
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
-const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Writes a line with facility `authpriv`. A log that cannot be reached changes no verdict.
 pub fn write(root: &Root, level: Level, text: &str) {

@@ -12,10 +12,11 @@ use std::{
 use mfa_tests::{
     command::run,
     enrolled::{Enrolled, NOW},
-    need_root,
+    need, need_root,
     oath::Oath,
     pty::Pty,
     sandbox::Sandbox,
+    trace::under,
 };
 use serde_json::{Value, json};
 
@@ -938,7 +939,7 @@ fn status_tells_what_was_used_and_when() {
     let expected = json!({
         "user": "alice", "uid": 2001, "devices": [device],
         "backup_codes": {"left": 10, "of": 10, "made": "2023-11-14T22:13:45Z"},
-        "last_login": null, "failed_attempts": 0, "codes_in_a_row": 1, "state_readable": true,
+        "last_login": null, "failed_attempts": 0, "codes_in_a_row": 1, "suspended": false, "state_readable": true,
     });
     assert_eq!(fresh, expected);
 
@@ -1046,10 +1047,10 @@ fn a_record_of_a_name_with_another_uid_is_no_enrollment() {
     sandbox.add_account("alice", 3001);
     sandbox.add_account("eve", 2001);
     let said = sandbox.admin(&["status", "eve"]).failed().stderr;
-    assert!(said.contains("another user id"), "{said}");
+    assert!(said.contains("disable --uid 2001"), "{said}");
     let list = sandbox.admin(&["list"]).failed().stdout;
     assert!(
-        row_of(&list, "uid 2001").contains("another user id"),
+        row_of(&list, "uid 2001").contains("disable --uid 2001"),
         "{list}"
     );
 }
@@ -1073,4 +1074,66 @@ fn a_state_that_cannot_be_read_is_told_with_what_to_do() {
     sandbox.admin(&["regenerate", "alice"]).ok();
     let text = sandbox.admin(&["status", "alice"]).ok().stdout;
     assert!(text.contains("10 of 10 left"), "{text}");
+}
+
+#[test]
+fn the_named_repair_works_where_the_uid_was_given_to_somebody_else() {
+    let (sandbox, _) = Sandbox::with_alice();
+    sandbox.remove_account("alice");
+    sandbox.add_account("alice", 3001);
+    sandbox.add_account("eve", 2001);
+    // Nobody gets codes or tries that no login would take.
+    for command in ["regenerate", "unlock"] {
+        let said = sandbox.admin(&[command, "eve"]).failed().stderr;
+        assert!(said.contains("disable --uid 2001"), "{command}: {said}");
+    }
+    sandbox.admin(&["disable", "--uid", "2001", "--yes"]).ok();
+    assert!(
+        sandbox
+            .admin(&["list"])
+            .ok()
+            .stdout
+            .contains("Nobody is enrolled")
+    );
+    sandbox.enroll("alice");
+    sandbox
+        .admin(&["disable", "--uid", "2001", "--yes"])
+        .failed();
+}
+
+#[test]
+fn whoever_breaks_off_before_the_codes_are_active_keeps_the_old_ones() {
+    need!("/usr/bin/strace");
+    let (sandbox, alice) = Sandbox::with_alice();
+    // As soon as signals are held back, long before anything is asked.
+    let inject = "inject=signalfd4:signal=INT:when=1";
+    let words = ["strace", "-qq", "-o", "/dev/null", "-e", inject];
+    let command = sandbox.admin_command(&["regenerate", "alice"]);
+    let said = run(&mut under(&words, &command), "").failed().stderr;
+    assert!(said.contains("Nothing was changed"), "{said}");
+    assert!(sandbox.login("alice", &[&alice.backup_codes[0]]).granted());
+}
+
+#[test]
+fn a_secret_that_nobody_waits_for_stays_on_the_terminal() {
+    let sandbox = Sandbox::new();
+    let terminal = sandbox.admin_on_terminal(&["enroll", "alice", "--no-verify", "--yes"]);
+    let (code, shown) = terminal.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        shown.contains("Secret:") && !shown.contains("\x1b[?1049h"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn codes_that_fit_no_page_stay_on_the_terminal() {
+    let (sandbox, _) = Sandbox::with_alice();
+    let low = ["sh", "-c", "stty rows 10 cols 80 && exec \"$0\" \"$@\""];
+    let command = sandbox.admin_command(&["regenerate", "alice"]);
+    let (code, shown) = Pty::spawn(under(&low, &command)).finish();
+    assert!(
+        code == 0 && shown.contains("Clear them from the terminal"),
+        "{shown}"
+    );
 }

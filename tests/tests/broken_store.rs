@@ -221,12 +221,7 @@ fn a_uid_that_was_given_to_somebody_else_is_no_way_in() {
     sandbox.add_account("alice", 3001);
     sandbox.add_account("eve", 2001);
     let record = path(&sandbox, RECORD);
-    let words = [
-        &*record,
-        "belongs to alice",
-        "mfa-admin disable",
-        "mfa-admin enroll",
-    ];
+    let words = [&*record, "belongs to alice", "mfa-admin disable --uid 2001"];
     assert_refused(&sandbox, "eve", pam::AUTHINFO_UNAVAIL, &words);
     // Alice has no record under her new uid.
     let outcome = sandbox.login("alice", &[alice.code(0).as_str(); 3]);

@@ -334,3 +334,25 @@ fn alone_in_the_stack_it_gives_credentials_and_no_account() {
         (Some(pam::SUCCESS), 0)
     );
 }
+
+#[test]
+fn a_record_that_changes_while_the_prompt_is_open_is_said_to_have_changed() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    for (command, answer) in [
+        ("regenerate", alice.code(0)),
+        ("disable", alice.backup_codes[0].clone()),
+    ] {
+        let mut session = sandbox.client("alice").start();
+        session.prompt();
+        sandbox.admin(&[command, "alice", "--yes"]).ok();
+        session.answer(&answer);
+        let outcome = session.finish();
+        assert_eq!(
+            outcome.errors,
+            ["Your enrollment was changed just now. Log in again."]
+        );
+        assert_eq!(outcome.prompts.len(), 1);
+    }
+    let log = sandbox.decisions().join("\n");
+    assert!(!log.contains("no valid state"), "{log}");
+}

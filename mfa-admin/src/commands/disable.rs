@@ -1,6 +1,6 @@
 //! `mfa-admin disable`: a user without a second factor.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use mfa_core::enrollment::{self, Error};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
@@ -11,27 +11,43 @@ use crate::terminal::{BROKEN_OFF, Terminal};
 
 /// Removes record and state.
 pub fn run(root: &Root, options: &Disable) -> Result<()> {
-    let user = &options.user;
     let store = Store::open(root)?;
-    let uid = enrollment::find(&store, user)?;
+    let (uid, name) = whom(&store, options)?;
     if matches!(store.record(uid), Ok(None)) {
-        return Err(Error::NotEnrolled(user.clone()).into());
+        return Err(not_enrolled(options, uid));
     }
     let mut terminal = Terminal::new(Stream::Out)?;
     if !options.yes {
-        confirm(&mut terminal, user)?;
+        confirm(&mut terminal, &name)?;
     }
-    enrollment::disable(&store, user)?;
+    ensure!(store.remove(uid)?, not_enrolled(options, uid));
     terminal.say(&format!(
-        "{user} is not enrolled any more. A login that asks for a code is refused until: mfa-admin \
-         enroll {user}"
+        "{name} is not enrolled any more. A login that asks for a code is refused until: mfa-admin \
+         enroll {name}"
     ))?;
     Ok(())
 }
 
-fn confirm(terminal: &mut Terminal, user: &str) -> Result<()> {
+fn whom(store: &Store, options: &Disable) -> Result<(u32, String)> {
+    match (&options.user, options.uid) {
+        (Some(user), _) => Ok((enrollment::find(store, user)?, user.clone())),
+        (None, Some(uid)) => Ok((uid, format!("uid {uid}"))),
+        // The command line does not let this through.
+        (None, None) => Err(anyhow!("name a user")),
+    }
+}
+
+fn not_enrolled(options: &Disable, uid: u32) -> anyhow::Error {
+    match &options.user {
+        Some(user) => Error::NotEnrolled(user.clone()).into(),
+        None => anyhow!("uid {uid} is not enrolled"),
+    }
+}
+
+fn confirm(terminal: &mut Terminal, name: &str) -> Result<()> {
     terminal.say(&format!(
-        "This removes the secret and the backup codes of {user}. They cannot be brought back."
+        "This removes the secret and the backup codes of {name}. They cannot be brought back, and \
+         a login that asks for a code is refused then."
     ))?;
     let answer = terminal.ask("Type disable to go on: ")?;
     ensure!(

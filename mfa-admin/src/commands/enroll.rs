@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use mfa_core::backup::{BackupSet, Cost};
 use mfa_core::device::Shape;
 use mfa_core::enrollment::{Error, Pending};
@@ -40,6 +40,7 @@ pub fn run(root: &Root, options: &Enroll) -> Result<()> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
+    terminal.check_not_broken_off()?;
     let done = Done::new(&pending, &names);
     let warning = pending.activate(&store, set)?;
     super::warn(warning);
@@ -122,8 +123,9 @@ impl Done {
 
     fn tell(&self, terminal: &mut Terminal, options: &Enroll, codes: &Codes) -> Result<()> {
         let handing_over = &options.handing_over;
-        codes.show(terminal, handing_over)?;
+        let seen = codes.show(terminal, handing_over)?;
         terminal.leave()?;
+        ensure!(seen, "it was broken off while they were shown");
         if handing_over.json {
             return json::print(&self.json(codes));
         }

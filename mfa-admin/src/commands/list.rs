@@ -24,7 +24,7 @@ const HEADING: [&str; 6] = [
 
 /// Everybody; fails at the end if there is a record that cannot be used.
 pub fn run(root: &Root, options: &List) -> Result<()> {
-    let all = overview::all(&Store::open(root)?, time::now())?;
+    let all = super::everybody(root, &Store::open(root)?)?;
     match options.json {
         true => json::print(&json::List {
             users: all.iter().map(entry).collect(),

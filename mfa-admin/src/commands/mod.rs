@@ -10,9 +10,12 @@ mod unlock;
 
 use std::io::{Write, stderr};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use mfa_core::config::Config;
 use mfa_core::fault::Fault;
-use mfa_core::overview::Overview;
+use mfa_core::overview::{self, Entry, Overview};
+use mfa_core::paths::Root;
+use mfa_core::store::Store;
 
 use crate::cli::{Cli, Command};
 use crate::time;
@@ -36,6 +39,28 @@ fn warn(warning: Option<Fault>) {
         // There is nobody to tell if even this cannot be written.
         let _ = writeln!(stderr(), "mfa-admin: warning: it is done, but {fault}");
     }
+}
+
+/// One user, under the policy of the machine.
+fn seen(root: &Root, store: &Store, user: &str) -> Result<Overview> {
+    Ok(overview::of(
+        store,
+        user,
+        suspend_after(root)?,
+        time::now(),
+    )?)
+}
+
+/// Everybody, under the policy of the machine.
+fn everybody(root: &Root, store: &Store) -> Result<Vec<Entry>> {
+    Ok(overview::all(store, suspend_after(root)?, time::now())?)
+}
+
+fn suspend_after(root: &Root) -> Result<usize> {
+    let config = Config::load(root);
+    Ok(config
+        .map_err(|refusal| anyhow!("{refusal}"))?
+        .suspend_after)
 }
 
 fn last_login(seen: &Overview) -> String {

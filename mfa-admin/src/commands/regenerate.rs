@@ -5,7 +5,6 @@ use std::io::{Write, stderr};
 use anyhow::{Context, Result, bail, ensure};
 use mfa_core::backup::{BackupSet, Cost};
 use mfa_core::enrollment;
-use mfa_core::overview;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
 
@@ -22,15 +21,18 @@ pub fn run(root: &Root, options: &Regenerate) -> Result<()> {
     let store = Store::open(root)?;
     let handing_over = &options.handing_over;
     match &options.user {
-        Some(user) => one(&store, user, handing_over).map(drop),
-        None => all(&store, handing_over),
+        Some(user) => match one(&store, user, handing_over)? {
+            true => Ok(()),
+            false => bail!(codes::not_shown("has new backup codes", user) + ": it was broken off"),
+        },
+        None => all(root, &store, handing_over),
     }
 }
 
 /// A record that cannot be used stops nobody else.
-fn all(store: &Store, handing_over: &HandingOver) -> Result<()> {
+fn all(root: &Root, store: &Store, handing_over: &HandingOver) -> Result<()> {
     let mut failed = 0;
-    for (uid, seen) in overview::all(store, time::now())? {
+    for (uid, seen) in super::everybody(root, store)? {
         let done = match seen {
             Ok(seen) => one(store, &seen.user, handing_over),
             Err(fault) => Err(fault.into()),
@@ -62,6 +64,7 @@ fn one(store: &Store, user: &str, handing_over: &HandingOver) -> Result<bool> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
+    terminal.check_not_broken_off()?;
     super::warn(enrollment::regenerate(store, user, set, made)?);
     if let Some(file) = file {
         file.keep();

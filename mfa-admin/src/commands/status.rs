@@ -4,7 +4,7 @@ use std::io::{self, Write, stdout};
 
 use anyhow::{Context, Result};
 use mfa_core::backup::CODES;
-use mfa_core::overview::{self, DeviceView, Overview};
+use mfa_core::overview::{DeviceView, Overview};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
 
@@ -14,7 +14,7 @@ use crate::time;
 
 /// His devices, backup codes and last login.
 pub fn run(root: &Root, options: &Status) -> Result<()> {
-    let seen = overview::of(&Store::open(root)?, &options.user, time::now())?;
+    let seen = super::seen(root, &Store::open(root)?, &options.user)?;
     match options.json {
         true => json::print(&User::new(&seen)),
         false => show(&seen).context("cannot write to standard output"),
@@ -48,6 +48,10 @@ fn asked_for(seen: &Overview) -> String {
         1 => "1 failed try".to_owned(),
         tries => format!("{tries} failed tries"),
     };
+    if seen.suspended {
+        let user = seen.user.escape_debug();
+        return format!("a backup code only (suspend_after), until: mfa-admin unlock {user}");
+    }
     match seen.free.run() {
         1 => format!(
             "1 code, for {} more; then 2 in a row",

@@ -9,13 +9,18 @@ use mfa_core::store::Store;
 
 use crate::cli::Unlock;
 
-/// Frees what was charged for guesses.
+/// Frees what was charged for guesses, and says what a login asks for now.
 pub fn run(root: &Root, options: &Unlock) -> Result<()> {
     let user = &options.user;
-    enrollment::unlock(&Store::open(root)?, user)?;
+    let store = Store::open(root)?;
+    enrollment::unlock(&store, user)?;
+    let asks = match super::seen(root, &store, user)?.free.run() {
+        1 => "A login asks for one code".to_owned(),
+        run => format!("A login still asks for {run} codes in a row; see: mfa-admin status {user}"),
+    };
     writeln!(
         stdout(),
-        "The failed attempts of {user} are forgotten: a login asks for one code."
+        "The failed attempts of {user} are forgotten. {asks}."
     )?;
     Ok(())
 }
