@@ -222,7 +222,10 @@ pub fn regenerate(
     backup: BackupSet,
     now: i64,
 ) -> Result<Option<Fault>, Error> {
-    store.write(find(store, user)?, |present, state| {
+    let uid = find(store, user)?;
+    // A lost record is something else than none.
+    store.record(uid)?;
+    store.write(uid, |present, state| {
         let mut record = present.ok_or_else(|| Error::NotEnrolled(user.to_owned()))?;
         store.check_owner(&record)?;
         let known = state.unwrap_or_else(|| all_spent(&record, now));

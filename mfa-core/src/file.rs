@@ -119,7 +119,11 @@ impl Dir {
         match nix::unistd::mkdir(path, privacy.mode()) {
             Err(Errno::EEXIST) => Dir::open(path, privacy),
             Err(errno) => Err(Fault::io("cannot make the directory", path)(errno)),
-            Ok(()) => Dir::open(path, privacy)?.with_mode(privacy),
+            Ok(()) => {
+                let dir = Dir::open(path, privacy)?.with_mode(privacy)?;
+                sync_parent(path)?;
+                Ok(dir)
+            }
         }
     }
 
@@ -268,6 +272,13 @@ impl Dir {
         }
         Ok(names)
     }
+}
+
+/// Makes a new directory durable in one that is not ours to check.
+fn sync_parent(path: &Path) -> Result<(), Fault> {
+    let parent = path.parent().unwrap_or(path);
+    let synced = File::open(parent).and_then(|parent| parent.sync_all());
+    synced.map_err(Fault::io("cannot sync", parent))
 }
 
 /// Says what an error on opening means: `O_NOFOLLOW` answers a link with ELOOP (or ENOTDIR where a

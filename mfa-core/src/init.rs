@@ -4,6 +4,8 @@
 //! should be mounted can never look like "nobody is enrolled". The mark is made only in the run
 //! that makes the key, and before it: a key without a mark is an error from then on.
 
+use nix::errno::Errno;
+
 use crate::fault::Fault;
 use crate::fault::absent_as_none;
 use crate::file::{Dir, Privacy};
@@ -139,6 +141,10 @@ pub(crate) fn open_key(root: &Root) -> Result<Key, Fault> {
 pub(crate) fn open_store(root: &Root, key: &Key) -> Result<Dir, Fault> {
     let path = root.data().join(USERS).join(MARK);
     let missing = || Fault::NoStore { path: path.clone() };
+    // First of all: a mount point that nothing is mounted on is often open to everybody.
+    if nix::sys::stat::lstat(&path) == Err(Errno::ENOENT) {
+        return Err(missing());
+    }
     let data = absent_as_none(Dir::open(&root.data(), Privacy::Private))?.ok_or_else(missing)?;
     let users = absent_as_none(data.dir(USERS))?.ok_or_else(missing)?;
     let mark = absent_as_none(users.read(MARK, MARK_CAP))?.ok_or_else(missing)?;

@@ -90,9 +90,8 @@ impl Spending<'_> {
         if !complete && self.presented.run() < ENOUGH {
             return Err(Refusal::RecordChanged);
         }
+        let failures = failures_since(state, self.claimed()?, self.record);
         self.tidy(matched)?;
-        let claimed = self.dir.claimed()?.count().saturating_sub(self.charged);
-        let failures = failures_since(state, claimed, self.record);
         match matched {
             Match::Totp { device, step } => {
                 let device = self.record.devices.get(device).map(|device| device.id);
@@ -102,13 +101,17 @@ impl Spending<'_> {
         }
         state.sequence = state.sequence.saturating_add(1);
         state.granted = self.now;
-        state.names = u32::try_from(claimed).unwrap_or(u32::MAX);
+        state.names = u32::try_from(self.claimed()?).unwrap_or(u32::MAX);
         Ok((matched, failures))
     }
 
+    /// How many names are claimed, without those of this login.
+    fn claimed(&self) -> Result<usize, Fault> {
+        Ok(self.dir.claimed()?.count().saturating_sub(self.charged))
+    }
+
     /// Names that do not count any more are removed when a right code was typed, and at no other
-    /// time: a clock that is wrong for a while must not set anybody's guesses free. They are
-    /// removed before they are counted; those that cannot be removed are counted.
+    /// time: a clock that is wrong for a while must not set anybody's guesses free.
     fn tidy(&self, matched: Match) -> Result<(), Fault> {
         let clock_is_right = matches!(matched, Match::Totp { .. });
         let outdated = self

@@ -6,6 +6,7 @@
 //!   `sudo` run on a real terminal, [`pty::Pty`].
 //! * [`enrolled::Enrolled`]: what `mfa-admin enroll` handed out to a user.
 //! * [`cheap`]: users who are enrolled in no time.
+//! * [`lock`]: alice's lock in the hand of a test.
 //! * [`oath::Oath`]: verification codes from an independent generator.
 //! * [`need_root!`] and [`need!`]: skip a test that cannot run here, and say so.
 
@@ -17,6 +18,7 @@ pub mod command;
 pub mod enrolled;
 pub mod full_disk;
 pub mod locate;
+pub mod lock;
 pub mod log;
 pub mod machine;
 pub mod oath;

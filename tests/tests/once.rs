@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     hash::{BuildHasher, RandomState},
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
@@ -16,20 +16,17 @@ use mfa_core::block::{OFFSETS, SIZE, SLOT};
 use mfa_tests::{
     command::LIMIT,
     enrolled::{Enrolled, STEP},
+    lock::{self, signal, stop, wait_until_it_waits},
+    need,
     oath::Oath,
     outcome::Outcome,
     pam::{self, Reply},
     protocol::Event,
     sandbox::Sandbox,
     session::Session,
+    trace,
 };
-use nix::{
-    sys::{
-        signal::{Signal, kill},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
-    },
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 
 const ALICE: u32 = 2001;
 
@@ -358,14 +355,19 @@ impl Admin {
         Self(command.spawn().expect("start mfa-admin"))
     }
 
-    /// Waits for the end: it must succeed, unless it was killed. It writes less than a pipe holds.
-    fn finish(mut self, killed: bool) {
+    /// Waits for the end, and returns what it wrote, which is less than a pipe holds. It must succeed
+    /// unless it was killed.
+    fn finish(mut self, killed: bool) -> String {
         let status = self.0.wait().expect("wait for mfa-admin");
         let stderr = self.0.stderr.take().map(std::io::read_to_string);
         assert!(
             status.success() || killed && status.code().is_none(),
             "{status} {stderr:?}"
         );
+        let stdout = self.0.stdout.take().map(std::io::read_to_string);
+        stdout
+            .expect("stdout is a pipe")
+            .expect("read from mfa-admin")
     }
 }
 
@@ -422,7 +424,7 @@ fn set_out_together(
     crowd: &mut [Member<'_>],
     answer: &str,
 ) -> usize {
-    let held = lock(&stage.sandbox);
+    let held = lock::hold(&stage.sandbox);
     let admin = Admin::start(&stage.sandbox, command);
     wait_until_it_waits(admin.0.id());
     for member in &mut *crowd {
@@ -466,50 +468,9 @@ fn while_a_user_is_disabled_nothing_lets_in_twice() {
     });
 }
 
-fn lock(sandbox: &Sandbox) -> File {
-    let state = File::open(sandbox.path("var/lib/pam_mfa/state/2001"));
-    let state = state.expect("open alice's state");
-    state.lock().expect("lock alice's state");
-    state
-}
-
-fn signal(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(pid as i32), signal).expect("a child of ours");
-}
-
-/// Waits until a process waits for the lock: it sleeps, with the folder open.
-#[track_caller]
-fn wait_until_it_waits(pid: u32) {
-    let process = format!("/proc/{pid}");
-    let deadline = Instant::now() + LIMIT;
-    while !(is_asleep(&process) && has_state_open(&process)) {
-        assert!(Instant::now() < deadline, "it does not wait for the lock");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn is_asleep(process: &str) -> bool {
-    let stat = fs::read_to_string(format!("{process}/stat")).expect("a running process");
-    stat.contains(") S ")
-}
-
-fn has_state_open(process: &str) -> bool {
-    let files = fs::read_dir(format!("{process}/fd")).expect("a running process");
-    let mut targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-    targets.any(|target| target.ends_with("state/2001"))
-}
-
-/// Stops a process, and goes on when it stands still.
-fn stop(pid: u32) {
-    signal(pid, Signal::SIGSTOP);
-    let child = Pid::from_raw(pid as i32);
-    let status = waitpid(child, Some(WaitPidFlag::WUNTRACED)).expect("a child of ours");
-    assert_eq!(status, WaitStatus::Stopped(child, Signal::SIGSTOP));
-}
-
 /// A login whose code was found right, stopped before it got the lock.
 fn stopped_before_the_lock(sandbox: &Sandbox, answer: &str) -> Session {
-    let held = lock(sandbox);
+    let held = lock::hold(sandbox);
     let session = answered(sandbox, answer);
     wait_until_it_waits(session.pid());
     stop(session.pid());
@@ -564,7 +525,7 @@ fn a_phone_and_a_backup_code_at_once_are_both_let_in_and_both_spent() {
     let _turn = turn();
     let (sandbox, alice) = Sandbox::with_alice();
     let answers = [alice.code(0), alice.backup_codes[0].clone()];
-    let held = lock(&sandbox);
+    let held = lock::hold(&sandbox);
     let sessions = answers
         .each_ref()
         .map(|answer| answered(&sandbox, answer.as_str()));
@@ -646,7 +607,7 @@ fn a_login_that_began_before_a_user_was_disabled_and_enrolled_again_is_refused()
 fn a_code_that_is_spent_while_regenerate_waits_stays_spent() {
     let _turn = turn();
     let (sandbox, alice) = Sandbox::with_alice();
-    let held = lock(&sandbox);
+    let held = lock::hold(&sandbox);
     let admin = Admin::start(&sandbox, REGENERATE);
     wait_until_it_waits(admin.0.id());
     stop(admin.0.id());
@@ -661,4 +622,91 @@ fn a_code_that_is_spent_while_regenerate_waits_stays_spent() {
         assert!(!sandbox.login("alice", &[old]).granted());
     }
     assert!(sandbox.login("alice", &[&alice.code(1)]).granted());
+}
+
+#[test]
+fn an_enrollment_that_waits_while_the_user_is_disabled_is_whole() {
+    let _turn = turn();
+    let (sandbox, alice) = Sandbox::with_alice();
+    let held = lock::hold(&sandbox);
+    let admin = Admin::start(&sandbox, REPLACE);
+    wait_until_it_waits(admin.0.id());
+    stop(admin.0.id());
+    drop(held);
+    sandbox.admin(DISABLE).ok();
+    signal(admin.0.id(), Signal::SIGCONT);
+    let new: Enrolled = serde_json::from_str(&admin.finish(false)).expect("the JSON of enroll");
+    for old in [&alice.code(0), &alice.backup_codes[0]] {
+        assert!(!sandbox.login("alice", &[old]).granted());
+    }
+    assert!(sandbox.login("alice", &[&new.code(0)]).granted());
+}
+
+/// Gives alice's block the other of its two names: the first, or the final one.
+fn rename_block(sandbox: &Sandbox, from: &str, to: &str) {
+    let state = sandbox.path("var/lib/pam_mfa/state/2001");
+    let mut names = fs::read_dir(&state).expect("list the state");
+    let old = names.next().expect("a block").expect("an entry").path();
+    let name = old.file_name().and_then(|name| name.to_str());
+    let new = name.expect("UTF-8").replace(from, to);
+    fs::rename(&old, state.join(new)).expect("rename the block");
+}
+
+#[test]
+fn a_login_that_looks_while_the_block_gets_its_name_is_asked_for_one_code() {
+    need!("/usr/bin/strace");
+    let _turn = turn();
+    // As an admin command leaves it for a moment; the login looks for the final name first.
+    let nearly_settled = || {
+        let (sandbox, alice) = Sandbox::with_alice();
+        rename_block(&sandbox, "block-", "new-");
+        (sandbox, alice)
+    };
+    let (sandbox, alice) = nearly_settled();
+    let log = sandbox.path("strace");
+    let words = ["strace", "-f", "-s200", "-o", log.to_str().expect("UTF-8")];
+    let outcome = sandbox
+        .client("alice")
+        .under(&words)
+        .login(&[&alice.code(0)]);
+    assert!(outcome.granted(), "{outcome:#?}");
+    let calls = trace::calls(&log, r#"\"prompt\""#);
+    let looks = calls.iter().find(|call| call.line.contains("\"block-"));
+    let looks = looks.expect("it looks for the block").number;
+
+    let (sandbox, alice) = nearly_settled();
+    let (log, stop) = (
+        sandbox.path("strace"),
+        format!("inject=openat:signal=STOP:when={looks}"),
+    );
+    let words = [
+        "strace",
+        "-f",
+        "-e",
+        &stop,
+        "-o",
+        log.to_str().expect("UTF-8"),
+    ];
+    let mut session = sandbox.client("alice").under(&words).start();
+    let stopped = line_with(&log, "stopped by SIGSTOP");
+    rename_block(&sandbox, "new-", "block-");
+    let pid = stopped.split_whitespace().next().expect("a process id");
+    signal(pid.parse().expect("a number"), Signal::SIGCONT);
+    assert_eq!(session.prompt().text, "Verification code or backup code: ");
+    session.answer(&alice.backup_codes[0]);
+    assert!(session.finish().granted());
+}
+
+/// Waits until there is such a line in a file.
+fn line_with(path: &Path, words: &str) -> String {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.contains(words));
+        if let Some(line) = line {
+            return line.to_owned();
+        }
+        assert!(Instant::now() < deadline, "no {words:?} in {text}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
