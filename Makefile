@@ -3,6 +3,8 @@
 
 # No path of the builder may stand in what we ship.
 export RUSTFLAGS := --remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CURDIR)=pam_mfa
+# Scripts and tests look for what was built here.
+export CARGO_TARGET_DIR := $(CURDIR)/target
 export MAKEFLAGS += --no-print-directory
 
 .PHONY: build demo test soak install audit picture clean

@@ -245,7 +245,9 @@ impl fmt::Display for Fault {
             Fault::ClockBehind { record } => write!(
                 f,
                 "the clock of this machine is behind what happened already to {}: three \
-                 verification codes in a row are asked for. Set the clock",
+                 verification codes in a row are asked for, and none is good that is older than \
+                 the last one used. Set the clock. If it is right now and was ahead before, backup \
+                 codes work, or: mfa-admin enroll --replace",
                 record.display()
             ),
             Fault::Crowded { path } => write!(

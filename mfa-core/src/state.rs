@@ -72,8 +72,9 @@ impl StateDir {
 
     /// Block and twin together. `None` if the block has no valid slot.
     pub fn read(&self, record: &RecordId) -> Result<Option<Reading>, Fault> {
-        // An admin command that was killed between its two renames leaves the first name.
-        for name in [block_name(record), new_name(record)] {
+        // An admin command that was killed between its two renames leaves the first name. One that
+        // is not may give the block its final name between our first look and our second.
+        for name in [block_name(record), new_name(record), block_name(record)] {
             if let Some(bytes) = absent_as_none(self.dir.read(&name, block::SIZE))? {
                 let newest = block::newest(&bytes, record);
                 return newest

@@ -62,9 +62,8 @@ impl Store {
     /// # Errors
     /// `LostRecord` if there is state of him, but no record; whatever is wrong with the record.
     pub fn record(&self, uid: u32) -> Result<Option<Record>, Fault> {
-        let name = file_name(uid);
-        let Some(text) = absent_as_none(self.users.read(&name, record::CAP))? else {
-            return self.lost_or_never_enrolled(uid).map(|()| None);
+        let Some(text) = self.text_of(uid)? else {
+            return Ok(None);
         };
         let path = self.path_of(uid);
         let record = Record::decode(&text, &self.key, &path)?;
@@ -89,13 +88,19 @@ impl Store {
         }
     }
 
-    fn lost_or_never_enrolled(&self, uid: u32) -> Result<(), Fault> {
+    /// A record that is missing beside a block of his was lost; unless it was written between our
+    /// first look and our second.
+    fn text_of(&self, uid: u32) -> Result<Option<Vec<u8>>, Fault> {
+        let read = || absent_as_none(self.users.read(&file_name(uid), record::CAP));
+        if let Some(text) = read()? {
+            return Ok(Some(text));
+        }
         match self.state_dir(uid)? {
-            Some(state) if state.had_record()? => Err(Fault::LostRecord {
+            Some(state) if state.had_record()? => read()?.map(Some).ok_or(Fault::LostRecord {
                 path: self.path_of(uid),
                 uid,
             }),
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
