@@ -182,6 +182,11 @@ impl StateDir {
         self.dir.sync()
     }
 
+    /// Takes the block of [`StateDir::prepare`] away again; one that stays does no harm.
+    pub fn abandon(&self, _lock: &Lock, record: &RecordId) {
+        let _ = self.dir.unlink(&new_name(record));
+    }
+
     /// Gives the block its final name, and removes those of every other record.
     pub fn settle(&self, _lock: &Lock, record: &RecordId) -> Result<(), Fault> {
         let (new, settled) = (new_name(record), block_name(record));

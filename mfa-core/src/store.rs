@@ -218,7 +218,11 @@ impl Store {
         let text = change.record.encode(&self.key)?;
         change.state.names = state.claimed()?.count_u32();
         state.prepare(lock, present, &change.state)?;
-        self.place(&file_name(uid), &text, present.is_some())?;
+        let placed = self.place(&file_name(uid), &text, present.is_some());
+        if placed.is_err() {
+            state.abandon(lock, &change.state.record);
+        }
+        placed?;
         let settled = self
             .users
             .sync()
