@@ -21,6 +21,11 @@ impl Case {
     fn world(&self) -> (Sandbox, Option<Enrolled>) {
         if self.enrolled {
             let (sandbox, alice) = Sandbox::with_alice();
+            if self.arguments == UNLOCK {
+                // Something to forget.
+                let wrong = alice.wrong_code();
+                sandbox.login("alice", &[&wrong, &wrong]);
+            }
             return (sandbox, Some(alice));
         }
         let (sandbox, _) = Sandbox::with_alice();
@@ -93,6 +98,7 @@ const REPLACE: &[&str] = &[
     "--json",
 ];
 const REGENERATE: &[&str] = &["regenerate", "alice", "--json"];
+const UNLOCK: &[&str] = &["unlock", "alice"];
 const DISABLE: &[&str] = &["disable", "alice", "--yes"];
 
 #[test]
@@ -195,5 +201,32 @@ fn a_disabling_that_was_killed_can_be_finished_and_lets_nobody_in() {
             "{what}"
         );
         sandbox.admin(ENROLL).ok();
+    });
+}
+
+#[test]
+fn an_unlocking_that_was_killed_can_be_finished_and_forgets_no_code() {
+    need!("/usr/bin/strace");
+    let case = Case {
+        arguments: UNLOCK,
+        enrolled: true,
+    };
+    case.killed(|sandbox, alice, what| {
+        let alice = alice.expect("she was enrolled");
+        assert!(
+            sandbox.login("alice", &[&alice.code(0)]).granted(),
+            "{what}"
+        );
+        sandbox.admin(UNLOCK).ok();
+        assert!(
+            !sandbox.login("alice", &[&alice.code(0)]).granted(),
+            "{what}"
+        );
+        assert!(
+            sandbox.login("alice", &[&alice.code(1)]).granted(),
+            "{what}"
+        );
+        let status = sandbox.admin(&["status", "alice", "--json"]).ok().stdout;
+        assert!(status.contains("\"failed_attempts\":0"), "{what}: {status}");
     });
 }
