@@ -1,7 +1,12 @@
 //! Every system call of a login fails once, and is once the last: nobody gets in unspent, nothing is
 //! lost, nothing stale stops anybody.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use mfa_tests::{
     enrolled::Enrolled,
@@ -88,7 +93,9 @@ fn check(sandbox: &Sandbox, alice: &Enrolled, answer: &str, granted: bool, what:
 }
 
 fn every_call_fails(answer: Answer, errors: &[&str]) {
-    let calls = calls_of(answer);
+    let mut calls = calls_of(answer);
+    // The kernel's brk tells a failure by the old break; an error would be taken for an address.
+    calls.retain(|call| call.name != "brk");
     let pair = |call: &Call| {
         errors
             .iter()
@@ -101,8 +108,10 @@ fn every_call_fails(answer: Answer, errors: &[&str]) {
         let (before, answer) = (records(&sandbox.root()), answer(&alice));
         let words = inject(call, &format!("error={error}"));
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let outcome = sandbox.client("alice").under(&words).login(&[&answer]);
-        let what = format!("{error} at {}", call.line);
+        let what = format!("{error} at {} ({})", call.line, call.number);
+        let login = || sandbox.client("alice").under(&words).login(&[&answer]);
+        let outcome = catch_unwind(AssertUnwindSafe(login));
+        let outcome = outcome.unwrap_or_else(|_| panic!("the caller dies: {what}"));
         assert_ne!(outcome.code, pam::IGNORE, "{what}");
         assert_ne!(outcome.code, pam::ABORT, "{what}");
         assert_eq!(records(&sandbox.root()), before, "{what}");
