@@ -4,8 +4,9 @@ use std::{
     ffi::{OsStr, c_int, c_uint},
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
-    path::Path,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{self, Command},
+    thread,
 };
 
 use mfa_tests::{
@@ -13,6 +14,7 @@ use mfa_tests::{
     log::Log,
     pam::{Application, Reply, Start, Transaction},
 };
+use nix::sys::signal::{SigSet, Signal};
 use tempfile::TempDir;
 
 /// The password of the demo. It protects nothing.
@@ -31,6 +33,7 @@ impl Stage {
     pub fn build() -> Stage {
         let root = tempfile::Builder::new().prefix("pam_mfa-demo-").tempdir();
         let root = root.expect("make a temporary directory");
+        clean_up_when_broken_off(root.path().to_path_buf());
         for folder in ["etc", "var/lib", "run", "dev", "pam.d"] {
             fs::create_dir_all(root.path().join(folder)).expect("make a directory");
         }
@@ -98,6 +101,21 @@ impl Stage {
     pub fn root(&self) -> &Path {
         self.root.path()
     }
+}
+
+/// Ctrl-C ends the demo, but leaves nothing behind: neither files nor a terminal without echo.
+fn clean_up_when_broken_off(root: PathBuf) {
+    let breaks: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
+        .into_iter()
+        .collect();
+    breaks.thread_block().expect("hold signals back");
+    thread::spawn(move || {
+        if breaks.wait().is_ok() {
+            let _ = Command::new("stty").arg("echo").status();
+            let _ = fs::remove_dir_all(root);
+            process::exit(130);
+        }
+    });
 }
 
 struct Person<F>(F);
