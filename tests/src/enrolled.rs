@@ -18,7 +18,20 @@ pub const NOW: u64 = 1_700_000_025;
 pub const STEP: u64 = 30;
 
 /// What `enroll` is called with by a script.
-const ENROLL: [&str; 4] = ["enroll", "--no-verify", "--yes", "--json"];
+const SCRIPTED: [&str; 4] = ["enroll", "--no-verify", "--yes", "--json"];
+
+/// How a script enrolls alice.
+pub const ENROLL: &[&str] = &["enroll", "alice", "--no-verify", "--yes", "--json"];
+
+/// How a script replaces her enrollment.
+pub const REPLACE: &[&str] = &[
+    "enroll",
+    "alice",
+    "--replace",
+    "--no-verify",
+    "--yes",
+    "--json",
+];
 
 /// What a user has in his pocket.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,7 +90,7 @@ impl Sandbox {
     /// Enrolls a user. No code is spent on it.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> Enrolled {
-        Enrolled::from_json(&self.admin(&[&ENROLL[..], &[user]].concat()).ok().stdout)
+        Enrolled::from_json(&self.admin(&[&SCRIPTED[..], &[user]].concat()).ok().stdout)
     }
 
     /// What the module logged so far: see [`decisions`].
@@ -155,7 +168,7 @@ impl Machine {
     /// Enrolls a user. No code is spent on it.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> Enrolled {
-        let words = [&["mfa-admin"], &ENROLL[..], &[user]].concat();
+        let words = [&["mfa-admin"], &SCRIPTED[..], &[user]].concat();
         Enrolled::from_json(&self.run(&words).ok().stdout)
     }
 

@@ -173,14 +173,6 @@ impl Machine {
         self.run(&words).ok();
     }
 
-    /// Changes a user's password.
-    #[track_caller]
-    pub fn set_password(&self, name: &str, password: &str) {
-        let script = "chpasswd --crypt-method SHA256";
-        self.run_with(&["sh", "-ec", script], &format!("{name}:{password}\n"))
-            .ok();
-    }
-
     /// Runs a command on a terminal as the leader of its session, as the given user.
     #[track_caller]
     pub fn spawn_pty(&self, user: &str, words: &[&str]) -> Pty {

@@ -5,7 +5,7 @@ use std::{fs, os::unix::process::ExitStatusExt};
 
 use mfa_tests::{
     command::run,
-    enrolled::Enrolled,
+    enrolled::{ENROLL, Enrolled, REPLACE},
     need,
     sandbox::Sandbox,
     trace::{self, Call, changes_something, inject, under},
@@ -88,15 +88,6 @@ fn check_litter(sandbox: &Sandbox, what: &str) {
     assert!(state.len() <= 1, "litter: {state:?} {what}");
 }
 
-const ENROLL: &[&str] = &["enroll", "alice", "--no-verify", "--yes", "--json"];
-const REPLACE: &[&str] = &[
-    "enroll",
-    "alice",
-    "--replace",
-    "--no-verify",
-    "--yes",
-    "--json",
-];
 const REGENERATE: &[&str] = &["regenerate", "alice", "--json"];
 const UNLOCK: &[&str] = &["unlock", "alice"];
 const DISABLE: &[&str] = &["disable", "alice", "--yes"];

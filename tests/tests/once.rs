@@ -15,7 +15,7 @@ use std::{
 use mfa_core::block::{OFFSETS, SIZE, SLOT};
 use mfa_tests::{
     command::LIMIT,
-    enrolled::{Enrolled, STEP},
+    enrolled::{ENROLL, Enrolled, REPLACE, STEP},
     lock::{self, signal, stop, wait_until_it_waits},
     need,
     oath::Oath,
@@ -331,16 +331,7 @@ fn while_processes_are_killed_nothing_lets_in_twice_and_nobody_is_kept_out() {
 
 /// What the administrator does.
 const REGENERATE: &[&str] = &["regenerate", "alice", "--json"];
-const REPLACE: &[&str] = &[
-    "enroll",
-    "alice",
-    "--replace",
-    "--no-verify",
-    "--yes",
-    "--json",
-];
 const DISABLE: &[&str] = &["disable", "alice", "--yes"];
-const ENROLL: &[&str] = &["enroll", "alice", "--no-verify", "--yes", "--json"];
 
 /// A command of the administrator that has begun. It is killed when dropped.
 struct Admin(Child);

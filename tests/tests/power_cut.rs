@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use mfa_tests::{
     command::run,
-    enrolled::{Enrolled, NOW},
+    enrolled::{ENROLL, Enrolled, NOW, REPLACE},
     need,
     outcome::Outcome,
     sandbox::Sandbox,
@@ -273,16 +273,6 @@ fn record_is_placed_last(sandbox: &Sandbox, disk: &Disk) {
         disk.lines()
     );
 }
-
-const ENROLL: &[&str] = &["enroll", "alice", "--no-verify", "--yes", "--json"];
-const REPLACE: &[&str] = &[
-    "enroll",
-    "alice",
-    "--replace",
-    "--no-verify",
-    "--yes",
-    "--json",
-];
 
 #[test]
 fn an_enrollment_is_handed_out_after_the_disk_has_it() {

@@ -1,15 +1,11 @@
 //! The moment in which a code is used up: races, the lock, and disks that cannot be written.
 
 use std::{
-    fs,
-    fs::File,
-    thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    fs, thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use mfa_tests::{
-    command::LIMIT, enrolled::STEP, outcome::Outcome, pam, sandbox::Sandbox, session::Session,
-};
+use mfa_tests::{enrolled::STEP, lock, outcome::Outcome, pam, sandbox::Sandbox, session::Session};
 
 /// Logs alice in that often at the same time, with these answers.
 fn side_by_side(sandbox: &Sandbox, answers: &[String]) -> Vec<Outcome> {
@@ -46,47 +42,20 @@ fn two_backup_codes_at_once_are_both_let_in() {
     assert_eq!(granted(&side_by_side(&sandbox, &alice.backup_codes)), 0);
 }
 
-fn lock(sandbox: &Sandbox) -> File {
-    let state = File::open(sandbox.path("var/lib/pam_mfa/state/2001"));
-    let state = state.expect("open alice's state");
-    state.lock().expect("lock alice's state");
-    state
-}
-
-/// Waits until a login that was answered waits for the lock: it sleeps, with the folder open.
-#[track_caller]
-fn wait_until_it_waits(session: &Session) {
-    let process = format!("/proc/{}", session.pid());
-    let deadline = Instant::now() + LIMIT;
-    while !(is_asleep(&process) && has_state_open(&process)) {
-        assert!(Instant::now() < deadline, "it does not wait for the lock");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn is_asleep(process: &str) -> bool {
-    let stat = fs::read_to_string(format!("{process}/stat")).expect("a running login");
-    stat.contains(") S ")
-}
-
-fn has_state_open(process: &str) -> bool {
-    let files = fs::read_dir(format!("{process}/fd")).expect("a running login");
-    let mut targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-    targets.any(|target| target.ends_with("state/2001"))
-}
-
 #[test]
 fn of_two_logins_that_wait_with_the_same_code_one_is_let_in() {
     let (sandbox, alice) = Sandbox::with_alice();
     for code in [&*alice.code(0), &alice.backup_codes[0]] {
-        let held = lock(&sandbox);
+        let held = lock::hold(&sandbox);
         let sessions = [(); 2].map(|()| {
             let mut session = sandbox.client("alice").start();
             session.prompt();
             session.answer(code);
             session
         });
-        sessions.iter().for_each(wait_until_it_waits);
+        sessions
+            .iter()
+            .for_each(|session| lock::wait_until_it_waits(session.pid()));
         drop(held);
         let outcomes = sessions.map(Session::finish);
         assert_eq!(granted(&outcomes), 1, "{outcomes:#?}");
@@ -100,7 +69,7 @@ fn of_two_logins_that_wait_with_the_same_code_one_is_let_in() {
 #[test]
 fn a_held_lock_refuses_and_the_log_names_who_holds_it() {
     let (sandbox, alice) = Sandbox::with_alice();
-    let held = lock(&sandbox);
+    let held = lock::hold(&sandbox);
     let outcome = sandbox.login("alice", &[&alice.code(0)]);
     assert_eq!(
         (outcome.code, outcome.prompts.len()),
@@ -117,7 +86,7 @@ fn a_held_lock_refuses_and_the_log_names_who_holds_it() {
 fn without_a_right_code_nobody_waits_for_the_lock() {
     let (sandbox, alice) = Sandbox::with_alice();
     assert!(sandbox.login("alice", &[&alice.code(0)]).granted());
-    let _held = lock(&sandbox);
+    let _held = lock::hold(&sandbox);
     let outcome = sandbox.login("alice", &[&alice.wrong_code(), &alice.code(0), "what?"]);
     assert_eq!((outcome.code, outcome.prompts.len()), (pam::AUTH_ERR, 3));
     let line = sandbox.decisions().pop().expect("a line");

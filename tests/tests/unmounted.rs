@@ -9,7 +9,7 @@ use std::{
 };
 
 use mfa_tests::{
-    enrolled::Enrolled,
+    enrolled::{ENROLL, Enrolled, REPLACE},
     full_disk::{small_disk, unmount, with_own_mounts},
     need_root, pam,
     sandbox::Sandbox,
@@ -21,15 +21,6 @@ const MARK: &str = "var/lib/pam_mfa/users/.store";
 const STATE: &str = "var/lib/pam_mfa/state/2001";
 const KEY: &str = "etc/pam_mfa/key";
 
-const ENROLL: &[&str] = &["enroll", "alice", "--no-verify", "--yes", "--json"];
-const REPLACE: &[&str] = &[
-    "enroll",
-    "alice",
-    "--replace",
-    "--no-verify",
-    "--yes",
-    "--json",
-];
 const NEWCOMER: &[&str] = &["enroll", "bob", "--no-verify", "--yes", "--json"];
 const INIT: &[&str] = &["init"];
 const REGENERATE: &[&str] = &["regenerate", "alice", "--json"];
