@@ -14,7 +14,7 @@ use crate::{
     pam::Reply,
     protocol::Steer,
     pty::assignment,
-    sandbox::{REAL_CLOCK, SERVICE, Sandbox},
+    sandbox::{SERVICE, Sandbox},
     session::Session,
 };
 
@@ -27,7 +27,7 @@ pub struct Client<'a> {
     program: PathBuf,
     wrapper: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
-    time: Option<u64>,
+    time: Option<i64>,
     limit: Duration,
 }
 
@@ -108,20 +108,25 @@ impl<'a> Client<'a> {
     }
 
     /// Sees this time, whatever the sandbox says.
-    pub fn at(mut self, time: u64) -> Self {
+    pub fn at(self, time: u64) -> Self {
+        self.at_any(time.cast_signed())
+    }
+
+    /// The same for a time that may lie before 1970.
+    pub fn at_any(mut self, time: i64) -> Self {
         self.time = Some(time);
         self
+    }
+
+    /// Sees the time that stands in this file at every look.
+    pub fn following(self, clock: &Path) -> Self {
+        self.env("VIRTUAL_CLOCK", clock.to_str().expect("UTF-8"))
     }
 
     /// Runs under a command such as `strace -f -o FILE` or `prlimit --fsize=0`.
     pub fn under(mut self, command: &[&str]) -> Self {
         self.wrapper = command.iter().map(Into::into).collect();
         self
-    }
-
-    /// Sees the real time, whatever the sandbox says.
-    pub fn at_the_real_time(self) -> Self {
-        self.at(REAL_CLOCK)
     }
 
     /// Is this copy of `pam-client`.
@@ -141,7 +146,7 @@ impl<'a> Client<'a> {
     /// For users who do not exist: libnss-wrapper answers for them with an error, where the C library
     /// says that they were not found.
     pub fn real_accounts(self) -> Self {
-        let clock = locate::library("faketime/libfaketime.so.1");
+        let clock = locate::virtual_clock();
         self.env("LD_PRELOAD", clock.to_str().expect("a path in UTF-8"))
     }
 
@@ -183,8 +188,7 @@ impl<'a> Client<'a> {
         let variables = self.variables();
         let mut words = self.wrapper.clone();
         if !words.is_empty() {
-            // For the client alone: libfaketime leaves files behind in a process that becomes another
-            // program, and what accounts the wrapper sees is its own business.
+            // For the client alone: what accounts the wrapper sees is its own business.
             words.push("env".into());
             words.extend(
                 variables

@@ -33,6 +33,17 @@ pub fn pam_client() -> PathBuf {
     profile.join("pam-client")
 }
 
+/// The library that sets a process's clock, which cargo builds for the tests.
+pub fn virtual_clock() -> PathBuf {
+    let test = env::current_exe().expect("the path of the running test");
+    let mut clocks = test
+        .ancestors()
+        .map(|folder| folder.join("deps/libvirtual_clock.so"));
+    clocks
+        .find(|clock| clock.exists())
+        .expect("a clock beside the tests")
+}
+
 /// `/usr/lib/<architecture>/<name>`.
 pub fn library(name: &str) -> PathBuf {
     let folders = fs::read_dir("/usr/lib").expect("list /usr/lib");

@@ -39,7 +39,6 @@ impl Pty {
     #[track_caller]
     pub fn spawn(command: Command) -> Self {
         let mut leader = Command::new("setsid");
-        // The variables are for the command alone: libfaketime in setsid(1) would leave files behind.
         leader.args(["--ctty", "--wait", "env"]);
         for (name, value) in command.get_envs() {
             match value {

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicI64, Ordering},
 };
 
 use tempfile::TempDir;
@@ -34,14 +34,14 @@ pub const USERS: [(&str, u32); 4] = [
 ];
 
 /// Stands for "the real clock".
-pub(crate) const REAL_CLOCK: u64 = u64::MAX;
+const REAL_CLOCK: i64 = i64::MAX;
 
 /// See the module's text. Clients and admin commands may run in it side by side.
 #[derive(Debug)]
 pub struct Sandbox {
     dir: TempDir,
     log: Log,
-    clock: AtomicU64,
+    clock: AtomicI64,
 }
 
 impl Sandbox {
@@ -84,7 +84,7 @@ impl Sandbox {
         let sandbox = Self {
             log: Log::bind(&base.join("root/dev/log")),
             dir,
-            clock: AtomicU64::new(REAL_CLOCK),
+            clock: AtomicI64::new(REAL_CLOCK),
         };
         sandbox.stack(lines);
         sandbox.add_account("root", 0);
@@ -130,6 +130,11 @@ impl Sandbox {
 
     /// From here on clients and admin commands see this time (seconds since 1970), standing still.
     pub fn at(&self, time: u64) -> &Self {
+        self.at_any(time.cast_signed())
+    }
+
+    /// The same for a time that may lie before 1970.
+    pub fn at_any(&self, time: i64) -> &Self {
         self.clock.store(time, Ordering::SeqCst);
         self
     }
@@ -212,7 +217,7 @@ impl Sandbox {
     }
 
     /// The variables that bring accounts and clock into a process; `time` overrides [`Self::at`].
-    pub fn environment(&self, time: Option<u64>) -> Vec<(&'static str, OsString)> {
+    pub fn environment(&self, time: Option<i64>) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
             ("LC_ALL", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
@@ -223,8 +228,8 @@ impl Sandbox {
         let time = time.unwrap_or_else(|| self.clock.load(Ordering::SeqCst));
         if time != REAL_CLOCK {
             preload.push(":");
-            preload.push(locate::library("faketime/libfaketime.so.1"));
-            variables.extend(clock(time));
+            preload.push(locate::virtual_clock());
+            variables.push(("VIRTUAL_CLOCK", time.to_string().into()));
         }
         variables.push(("LD_PRELOAD", preload));
         variables
@@ -235,16 +240,6 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// What libfaketime wants to know. Limits on waiting and the times of files stay real.
-fn clock(time: u64) -> [(&'static str, OsString); 4] {
-    [
-        ("FAKETIME", time.to_string().into()),
-        ("FAKETIME_FMT", "%s".into()),
-        ("DONT_FAKE_MONOTONIC", "1".into()),
-        ("NO_FAKE_STAT", "1".into()),
-    ]
 }
 
 fn append(path: &Path, text: &str) {

@@ -1,17 +1,14 @@
 //! The clock of the machine is wrong, and right again: no panic, no code twice, and a line in the
 //! log that says what to do.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use mfa_core::{
     device::Shape,
     verdict::{Refusal, Verdict},
 };
 use mfa_tests::{
-    client::Client,
-    command::{Finished, run},
     enrolled::{Enrolled, NOW, STEP},
-    locate,
     lock::{self, wait_until_it_waits},
     outcome::Outcome,
     pam,
@@ -152,7 +149,7 @@ fn the_clock_is_read_again_under_the_lock() {
     let set = |time: u64| fs::write(&clock, format!("{time}\n")).expect("set the clock");
     let held = lock::hold(&sandbox);
     set(NOW);
-    let mut session = following(sandbox.client("alice"), &clock).start();
+    let mut session = sandbox.client("alice").following(&clock).start();
     session.prompt();
     session.answer(&alice.code(0));
     wait_until_it_waits(session.pid());
@@ -167,37 +164,8 @@ fn the_clock_is_read_again_under_the_lock() {
     assert!(line.contains("clock off by about"), "{line}");
 }
 
-/// A client whose clock says what stands in the file.
-fn following<'s>(client: Client<'s>, clock: &Path) -> Client<'s> {
-    let libraries = ["libnss_wrapper.so", "faketime/libfaketime.so.1"];
-    let libraries = libraries.map(|name| locate::library(name).display().to_string());
-    client
-        .at_the_real_time()
-        .env("LD_PRELOAD", &libraries.join(":"))
-        .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("UTF-8"))
-        .env("FAKETIME_FMT", "%s")
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("DONT_FAKE_MONOTONIC", "1")
-}
-
-/// At a time before 1970, such as `1960-01-01 00:00:00`.
-const BEFORE_1970: [&str; 3] = [
-    "1969-12-31 23:59:59",
-    "1960-01-01 00:00:00",
-    "1902-01-01 00:00:00",
-];
-
-fn at_date<'s>(client: Client<'s>, date: &str) -> Client<'s> {
-    client.env("FAKETIME", date).env("FAKETIME_FMT", DATE)
-}
-
-const DATE: &str = "%Y-%m-%d %T";
-
-fn admin_at_date(sandbox: &Sandbox, date: &str, arguments: &[&str]) -> Finished {
-    let mut command = sandbox.admin_command(arguments);
-    command.env("FAKETIME", date).env("FAKETIME_FMT", DATE);
-    run(&mut command, "")
-}
+/// The last second before 1970, and the first days of 1960 and 1902.
+const BEFORE_1970: [i64; 3] = [-1, -315_619_200, -2_145_916_800];
 
 #[test]
 fn before_1970_a_code_is_refused_and_a_backup_code_gets_in_once() {
@@ -206,7 +174,7 @@ fn before_1970_a_code_is_refused_and_a_backup_code_gets_in_once() {
     for (number, date) in BEFORE_1970.into_iter().enumerate() {
         let row = [-1, 0, 1].map(|step| alice.code(step)).join(" ");
         for answer in [&alice.code(0), &row, &alice.code_at(0)] {
-            let outcome = at_date(sandbox.client("alice"), date).login(&[answer]);
+            let outcome = sandbox.client("alice").at_any(date).login(&[answer]);
             assert!(!outcome.granted(), "{date}: {outcome:#?}");
             assert_eq!(outcome.code, pam::AUTH_ERR, "{date}: {outcome:#?}");
             assert_told(&sandbox);
@@ -217,11 +185,11 @@ fn before_1970_a_code_is_refused_and_a_backup_code_gets_in_once() {
             "{date}: {lines}"
         );
         let backup_code = &alice.backup_codes[number];
-        let login = || at_date(sandbox.client("alice"), date).login(&[backup_code]);
+        let login = || sandbox.client("alice").at_any(date).login(&[backup_code]);
         assert!(login().granted(), "{date}");
         assert!(!login().granted(), "{date}");
         for arguments in [&["status", "alice"][..], &["list"], &["list", "--json"]] {
-            admin_at_date(&sandbox, date, arguments).ok();
+            sandbox.at_any(date).admin(arguments).ok();
         }
     }
     assert_used(&sandbox, NOW, &alice.code(0));
@@ -233,12 +201,18 @@ fn an_administrator_whose_clock_is_before_1970_loses_and_revives_nothing() {
     let (sandbox, alice) = Sandbox::with_alice();
     assert_granted(&log_in_at(&sandbox, &alice, NOW));
     let date = BEFORE_1970[1];
-    admin_at_date(&sandbox, date, &["regenerate", "alice", "--json"]).ok();
+    sandbox
+        .at_any(date)
+        .admin(&["regenerate", "alice", "--json"])
+        .ok();
     assert_used(&sandbox, NOW, &alice.code(0));
     assert_granted(&log_in_at(&sandbox, &alice, NOW + STEP));
     // State that is lost while the clock is wrong counts as used up to the present window.
     fs::remove_dir_all(sandbox.path("var/lib/pam_mfa/state/2001")).expect("remove the state");
-    admin_at_date(&sandbox, date, &["regenerate", "alice", "--json"]).ok();
+    sandbox
+        .at_any(date)
+        .admin(&["regenerate", "alice", "--json"])
+        .ok();
     assert!(
         !sandbox
             .at(NOW)

@@ -1,18 +1,11 @@
 //! Limits and a umask that a caller sets against us, for a program with rights inherits them: nobody is
 //! let in unspent, nothing goes uncounted, nothing is damaged or left open.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::Command,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use mfa_tests::{
     command::run,
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, NOW, STEP},
     oath::Oath,
     outcome::Outcome,
     pam,
@@ -27,11 +20,6 @@ const BLOCK: u64 = 4096 + 512;
 
 /// Runs the rest of its words, and tells how they ended, on stderr.
 const AND_TELL: &str = r#""$@"; echo "status $?" >&2"#;
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
-}
 
 /// What a caller sets before the program with rights starts, or while it waits for an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,9 +66,7 @@ fn log_in(sandbox: &Sandbox, case: &Case, answers: &[String]) -> Outcome {
     if !case.at_the_prompt {
         words.extend(["prlimit", &case.limit]);
     }
-    // At the real time, for libfaketime writes a file.
-    let client = sandbox.client("alice").at_the_real_time();
-    let mut session = client.under(&words).start();
+    let mut session = sandbox.client("alice").under(&words).start();
     let mut answers = answers.iter();
     while session.next_prompt().is_some() {
         if case.at_the_prompt {
@@ -170,24 +156,24 @@ fn judged(outcome: &Outcome, codes: usize) -> usize {
 
 /// Two codes that are none of alice's today.
 fn wrong(alice: &Enrolled) -> [String; 2] {
-    let codes = Oath::new(&alice.secret).codes_from(now() - 300, 30);
+    let codes = Oath::new(&alice.secret).codes_from(NOW - 300, 30);
     let numbers = (0..).map(|number| format!("{number:06}"));
     let mut wrong = numbers.filter(|number| !codes.contains(number));
     [(); 2].map(|()| wrong.next().expect("there are more numbers than codes"))
 }
 
 fn login(sandbox: &Sandbox, answer: &str) -> Outcome {
-    sandbox.client("alice").at_the_real_time().login(&[answer])
+    sandbox.login("alice", &[answer])
 }
 
 /// A right code, a backup code, and wrong codes, each under the limit.
 fn try_all(case: &Case) {
     for kind in 0..3 {
         let (sandbox, alice) = Sandbox::with_alice();
-        let (before, time) = (records(&sandbox), now());
+        let before = records(&sandbox);
         let [a, b] = wrong(&alice);
         let answers = match kind {
-            0 => vec![alice.code_at(time)],
+            0 => vec![alice.code(0)],
             1 => vec![alice.backup_codes[0].clone()],
             _ => vec![a.clone(), b.clone(), a, b],
         };
@@ -222,7 +208,7 @@ fn try_all(case: &Case) {
                 "let in again: {what}"
             );
         }
-        let owner = login(&sandbox, &alice.code_at(time + STEP));
+        let owner = login(&sandbox, &alice.code(1));
         assert!(owner.granted(), "the owner is kept out: {owner:#?} {what}");
     }
 }
@@ -248,7 +234,7 @@ fn a_limit_on_the_size_of_files() {
         for kind in 0..2 {
             let (sandbox, alice) = Sandbox::with_alice();
             let answer = match kind {
-                0 => alice.code_at(now() + STEP),
+                0 => alice.code(0),
                 _ => alice.backup_codes[0].clone(),
             };
             let outcome = log_in(&sandbox, &cases_of("fsize", [size])[0], &[answer]);
@@ -318,9 +304,7 @@ fn a_umask_while_a_lost_state_is_made_anew() {
             before,
             ..Case::new("--core=0".to_owned())
         };
-        let row = Oath::new(&alice.secret)
-            .codes_from(now() - STEP, 3)
-            .concat();
+        let row = Oath::new(&alice.secret).codes_from(NOW - STEP, 3).concat();
         let outcome = log_in(&sandbox, &case, &[row]);
         assert!(outcome.granted(), "{outcome:#?}");
         assert_private(&sandbox, before);
@@ -346,8 +330,8 @@ fn a_umask_while_the_disk_cannot_be_written() {
             "-e",
             full,
         ];
-        let client = || sandbox.client("alice").at_the_real_time();
-        let code = alice.code_at(now() + STEP);
+        let client = || sandbox.client("alice");
+        let code = alice.code(0);
         let outcome = client().under(&words).login(&[&code]);
         assert!(outcome.granted(), "{outcome:#?}");
         assert!(!files(&sandbox, "run/pam_mfa/2001").is_empty());
@@ -360,6 +344,7 @@ fn a_umask_while_the_disk_cannot_be_written() {
 fn a_umask_of_the_administrator() {
     for before in UMASKS {
         let sandbox = Sandbox::uninitialized();
+        sandbox.at(NOW);
         let script = format!("{before}; exec \"$@\"");
         let admin = |arguments: &[&str]| {
             let command = sandbox.admin_command(arguments);
@@ -372,7 +357,7 @@ fn a_umask_of_the_administrator() {
         admin(&["init"]);
         let enrolled = admin(&["enroll", "alice", "--no-verify", "--yes", "--json"]);
         let alice: Enrolled = serde_json::from_str(&enrolled.stdout).expect("JSON");
-        assert!(login(&sandbox, &alice.code_at(now() + STEP)).granted());
+        assert!(login(&sandbox, &alice.code(0)).granted());
         admin(&["unlock", "alice"]);
         admin(&["regenerate", "alice", "--json"]);
         assert_private(&sandbox, before);

@@ -62,7 +62,6 @@ fn any_below(below: u64) -> u64 {
     RandomState::new().hash_one(()) % below
 }
 
-/// The real time: libfaketime would leave files behind in every client that is killed.
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("a time after 1970").as_secs()
