@@ -45,9 +45,12 @@ impl Sandbox {
         let change = |_, _| Ok::<_, Fault>(Change { record, state });
         let written = self.store().write(uid, change);
         assert!(written.expect("write the record").is_none());
-        secrets.map(|secret| Enrolled {
-            secret: BASE32_NOPAD.encode(&secret),
-            backup_codes: codes.iter().map(|code| code.shown().to_string()).collect(),
+        secrets.map(|secret| {
+            let enrolled = Enrolled {
+                secret: BASE32_NOPAD.encode(&secret),
+                backup_codes: codes.iter().map(|code| code.shown().to_string()).collect(),
+            };
+            enrolled.confided(self.confidential())
         })
     }
 }

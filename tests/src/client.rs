@@ -159,7 +159,8 @@ impl<'a> Client<'a> {
     /// Starts it.
     #[track_caller]
     pub fn start(self) -> Session {
-        Session::spawn(self.command(), self.limit)
+        let confidential = self.sandbox.confidential().clone();
+        Session::spawn(self.command(), self.limit, confidential)
     }
 
     /// Starts it, gives these answers and NULL beyond them, and waits for the end.

@@ -9,7 +9,9 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{log::decisions, machine::Machine, oath::Oath, sandbox::Sandbox};
+use crate::{
+    confidential::Confidential, log::decisions, machine::Machine, oath::Oath, sandbox::Sandbox,
+};
 
 /// The middle of a time step, for [`Sandbox::at`].
 pub const NOW: u64 = 1_700_000_025;
@@ -50,6 +52,14 @@ impl Enrolled {
         enrolled
     }
 
+    /// None of it may stand in the log to which these texts belong.
+    pub(crate) fn confided(self, to: &Confidential) -> Self {
+        for text in self.backup_codes.iter().chain([&self.secret]) {
+            to.keep(text);
+        }
+        self
+    }
+
     /// The code that the device shows at `time`.
     pub fn code_at(&self, time: u64) -> String {
         Oath::new(&self.secret).code_at(time)
@@ -84,13 +94,15 @@ impl Sandbox {
         let sandbox = Self::uninitialized();
         sandbox.at(NOW);
         store.files.iter().for_each(|file| file.lay_down(&sandbox));
-        (sandbox, store.alice.clone())
+        let alice = store.alice.clone().confided(sandbox.confidential());
+        (sandbox, alice)
     }
 
     /// Enrolls a user. No code is spent on it.
     #[track_caller]
     pub fn enroll(&self, user: &str) -> Enrolled {
-        Enrolled::from_json(&self.admin(&[&SCRIPTED[..], &[user]].concat()).ok().stdout)
+        let json = self.admin(&[&SCRIPTED[..], &[user]].concat()).ok().stdout;
+        Enrolled::from_json(&json).confided(self.confidential())
     }
 
     /// What the module logged so far: see [`decisions`].
@@ -169,7 +181,8 @@ impl Machine {
     #[track_caller]
     pub fn enroll(&self, user: &str) -> Enrolled {
         let words = [&["mfa-admin"], &SCRIPTED[..], &[user]].concat();
-        Enrolled::from_json(&self.run(&words).ok().stdout)
+        let json = self.run(&words).ok().stdout;
+        Enrolled::from_json(&json).confided(self.confidential())
     }
 
     /// Puts these lines before those that every service of the machine needs.

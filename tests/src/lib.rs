@@ -15,6 +15,7 @@
 pub mod cheap;
 pub mod client;
 pub mod command;
+pub mod confidential;
 pub mod enrolled;
 pub mod full_disk;
 pub mod locate;

@@ -10,10 +10,10 @@ use std::{
         atomic::{AtomicU32, Ordering},
         mpsc::{self, Receiver, Sender},
     },
-    thread,
+    thread::{self, JoinHandle},
 };
 
-use crate::command::LIMIT;
+use crate::{command::LIMIT, confidential::Confidential};
 
 /// A datagram socket and the lines that arrived at it.
 ///
@@ -24,6 +24,8 @@ pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     marks: Mutex<Receiver<String>>,
     last_mark: AtomicU32,
+    thread: Option<JoinHandle<Vec<String>>>,
+    confidential: Confidential,
 }
 
 const MARK: &str = "\0mark ";
@@ -37,13 +39,20 @@ impl Log {
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let (send_mark, marks) = mpsc::channel();
         let kept = Arc::clone(&lines);
-        thread::spawn(move || collect(&reader, &kept, &send_mark));
+        let thread = thread::spawn(move || collect(&reader, &kept, &send_mark));
         Self {
             socket,
             lines,
             marks: Mutex::new(marks),
             last_mark: AtomicU32::new(0),
+            thread: Some(thread),
+            confidential: Confidential::default(),
         }
+    }
+
+    /// What must not stand in any line: when the log is dropped, it is searched.
+    pub fn confidential(&self) -> &Confidential {
+        &self.confidential
     }
 
     /// Every line that was sent before this call, oldest first.
@@ -63,12 +72,23 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // Wakes the thread, which then ends. Without effect only if it has ended already.
+        // The thread ends after the last line. Without effect only if it has ended already.
         let _ = self.socket.shutdown(Shutdown::Both);
+        let thread = self.thread.take().map(JoinHandle::join);
+        if let Some(Ok(lines)) = thread
+            && !thread::panicking()
+        {
+            let found = self.confidential.found_in(&lines);
+            assert!(found.is_none(), "the log tells: {found:?}");
+        }
     }
 }
 
-fn collect(socket: &UnixDatagram, lines: &Mutex<Vec<String>>, marks: &Sender<String>) {
+fn collect(
+    socket: &UnixDatagram,
+    lines: &Mutex<Vec<String>>,
+    marks: &Sender<String>,
+) -> Vec<String> {
     let mut buffer = vec![0; 65536];
     while let Ok(length @ 1..) = socket.recv(&mut buffer) {
         let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
@@ -78,6 +98,7 @@ fn collect(socket: &UnixDatagram, lines: &Mutex<Vec<String>>, marks: &Sender<Str
             lines.lock().expect("nobody panics with the log").push(line);
         }
     }
+    lines.lock().expect("nobody panics with the log").clone()
 }
 
 /// The lines of the module under test, each from `pam_mfa(` on: without priority, date and process.

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     PASSWORD_HASH,
     command::{Finished, run},
+    confidential::Confidential,
     locate,
     log::Log,
     pty::Pty,
@@ -178,12 +179,18 @@ impl Machine {
     pub fn spawn_pty(&self, user: &str, words: &[&str]) -> Pty {
         // Inside, because a session's leader outside has no process id there.
         let leader = ["setsid", "--ctty", "--wait", "sh", "-ec", BECOME, user];
-        Pty::spawn_here(self.command(&[&leader[..], words].concat()))
+        let pty = Pty::spawn_here(self.command(&[&leader[..], words].concat()));
+        pty.confiding(self.log.confidential())
     }
 
     /// Every log line that was sent so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lines()
+    }
+
+    /// What must not stand in the log, looked for at the end.
+    pub fn confidential(&self) -> &Confidential {
+        self.log.confidential()
     }
 
     /// Puts the module under test and `mfa-admin` where a package would.

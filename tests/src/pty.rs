@@ -18,7 +18,7 @@ use nix::{
     pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt},
 };
 
-use crate::command::LIMIT;
+use crate::{PASSWORD, command::LIMIT, confidential::Confidential};
 
 /// How long to wait before we look again whether something came.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -32,6 +32,7 @@ pub struct Pty {
     written: Vec<u8>,
     /// Up to where [`Self::expect`] has looked.
     read_to: usize,
+    typed: Confidential,
 }
 
 impl Pty {
@@ -74,7 +75,14 @@ impl Pty {
             device,
             written: Vec::new(),
             read_to: 0,
+            typed: Confidential::default(),
         }
+    }
+
+    /// What is typed here must not stand in the log to which these texts belong.
+    pub fn confiding(mut self, typed: &Confidential) -> Self {
+        self.typed = typed.clone();
+        self
     }
 
     /// The terminal's device, such as `/dev/pts/3`.
@@ -128,6 +136,10 @@ impl Pty {
 
     /// Types a line.
     pub fn send_line(&mut self, text: &str) {
+        // Names and commands do stand in logs.
+        if text == PASSWORD || text.contains(|c: char| c.is_ascii_digit()) {
+            self.typed.keep(text);
+        }
         self.send(&format!("{text}\n"));
     }
 

@@ -16,6 +16,7 @@ use crate::{
     PASSWORD_HASH,
     client::Client,
     command::{Finished, run},
+    confidential::Confidential,
     locate,
     log::Log,
     outcome::Outcome,
@@ -179,6 +180,11 @@ impl Sandbox {
         self.log.lines()
     }
 
+    /// What must not stand in the log, looked for at the end.
+    pub fn confidential(&self) -> &Confidential {
+        self.log.confidential()
+    }
+
     /// `mfa-admin --root <root> <arguments>`, not started yet.
     pub fn admin_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(locate::admin());
@@ -202,7 +208,7 @@ impl Sandbox {
     /// Runs `mfa-admin` on a terminal.
     #[track_caller]
     pub fn admin_on_terminal(&self, arguments: &[&str]) -> Pty {
-        Pty::spawn(self.admin_command(arguments))
+        Pty::spawn(self.admin_command(arguments)).confiding(self.confidential())
     }
 
     /// A client that logs this user in.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    confidential::Confidential,
     outcome::Outcome,
     pam::{PROMPT_ECHO_ON, Reply},
     protocol::{Event, Steer},
@@ -33,11 +34,12 @@ pub struct Session {
     events: Receiver<Event>,
     seen: Vec<Event>,
     deadline: Instant,
+    typed: Confidential,
 }
 
 impl Session {
     #[track_caller]
-    pub(crate) fn spawn(mut command: Command, limit: Duration) -> Self {
+    pub(crate) fn spawn(mut command: Command, limit: Duration, typed: Confidential) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -65,6 +67,7 @@ impl Session {
             events,
             seen: Vec::new(),
             deadline: Instant::now() + limit,
+            typed,
         }
     }
 
@@ -104,6 +107,9 @@ impl Session {
 
     /// Answers the prompt in any way.
     pub fn reply(&mut self, reply: Reply) {
+        if let Reply::Text(text) = &reply {
+            self.typed.keep(&String::from_utf8_lossy(text));
+        }
         let line = serde_json::to_string(&Steer::from(reply)).expect("a reply as JSON");
         let stdin = self.stdin.as_mut().expect("stdin is open until the end");
         // A client that died meanwhile shows in the outcome.

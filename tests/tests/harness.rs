@@ -1,6 +1,6 @@
 //! Proof that the harness drives what it claims to drive, without the module under test.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, os::unix::net::UnixDatagram, thread, time::Duration};
 
 use mfa_tests::{
     PASSWORD,
@@ -209,6 +209,16 @@ fn the_log_is_collected() {
     let lines = sandbox.log();
     assert_eq!((lines.len(), &*lines[99]), (100, "line 99"));
     assert_eq!(sandbox.log().len(), 100);
+}
+
+#[test]
+#[should_panic = "the log tells"]
+fn a_typed_answer_in_the_log_is_noticed() {
+    let sandbox = Sandbox::with_stack(ASKS);
+    sandbox.login("alice", &["123 456"]);
+    let log = UnixDatagram::unbound().expect("a socket");
+    let line = b"<86>app[7]: alice typed 123456";
+    log.send_to(line, sandbox.path("dev/log")).expect("log");
 }
 
 #[test]
