@@ -40,6 +40,32 @@ pub enum Command {
     List(List),
     /// Show the devices, backup codes and last login of a user
     Status(Status),
+    /// Read the configuration as a login does
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// What to do with the configuration.
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Tell what is wrong with it, what it says, and whether a login is asked for a second factor
+    Check(Check),
+}
+
+/// The options of `config check`.
+#[derive(Args)]
+pub struct Check {
+    /// Tell whether this user is asked for a second factor, and which rule says so
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// The PAM service of the login, such as sshd
+    #[arg(long, value_name = "NAME", requires = "user", default_value = "login")]
+    pub service: String,
+
+    /// The address from which the login comes (PAM_RHOST)
+    #[arg(long, value_name = "ADDRESS", requires = "user")]
+    pub rhost: Option<String>,
 }
 
 /// The options of `init`.

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::backup::BackupCode;
+use crate::backup::{self, BackupCode};
 
 /// The longest answer in bytes that is looked at.
 pub const LONGEST: usize = 512;
@@ -35,6 +35,48 @@ impl Answer {
             None => split(&symbols, digits).map(Answer::Codes),
         }
     }
+}
+
+/// A backup code at the end of an answer that begins with a password: where it begins.
+pub fn backup_behind_password(typed: &[u8]) -> Option<(usize, BackupCode)> {
+    let (start, symbols) = tail(typed, backup::LENGTH)?;
+    Some((start, BackupCode::parse(&symbols)?))
+}
+
+/// Verification codes in a row at the end of an answer that begins with a password: where they
+/// begin. As many as are needed, or else fewer: a password may end in digits, too.
+pub fn codes_behind_password(
+    typed: &[u8],
+    digits: &[u8],
+    needed: usize,
+) -> Option<(usize, Vec<Code>)> {
+    let mut lengths: Vec<usize> = digits.iter().map(|digits| usize::from(*digits)).collect();
+    lengths.sort_unstable_by(|one, other| other.cmp(one));
+    let codes = (1..=needed.min(RUN)).rev();
+    let mut shapes = codes.flat_map(|codes| lengths.iter().map(move |length| codes * length));
+    shapes.find_map(|symbols| {
+        let (start, symbols) = tail(typed, symbols)?;
+        Some((start, split(&symbols, digits)?))
+    })
+}
+
+/// The last symbols of an answer, and where they begin. Bytes, for nothing is known of the password.
+fn tail(typed: &[u8], symbols: usize) -> Option<(usize, Zeroizing<String>)> {
+    let is_symbol = |byte: &u8| !matches!(byte, b' ' | b'-');
+    let mut places = typed
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, byte)| is_symbol(byte));
+    let (start, _) = places.nth(symbols.checked_sub(1)?)?;
+    let mut tail = Zeroizing::new(String::with_capacity(symbols));
+    for byte in typed.get(start..)?.iter().filter(|byte| is_symbol(byte)) {
+        match byte.is_ascii_alphanumeric() {
+            true => tail.push(char::from(*byte)),
+            false => return None,
+        }
+    }
+    Some((start, tail))
 }
 
 /// Typed and pasted dashes of every width, and blanks.
@@ -106,6 +148,56 @@ mod tests {
         for typed in ["abcd-efgh-2345", "ABCDEFGH2345", " abcd efgh 2345 "] {
             assert_eq!(codes(typed, &[6]).unwrap(), ["abcd-efgh-2345"], "{typed:?}");
         }
+    }
+
+    fn behind(typed: &str, digits: &[u8], needed: usize) -> Option<(String, Vec<String>)> {
+        let (start, codes) = codes_behind_password(typed.as_bytes(), digits, needed)?;
+        let codes = codes.iter().map(|code| code.to_string()).collect();
+        Some((typed[..start].to_owned(), codes))
+    }
+
+    #[test]
+    fn codes_behind_a_password() {
+        let some = |password: &str, codes: &[&str]| {
+            let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+            Some((password.to_owned(), codes))
+        };
+        assert_eq!(
+            behind("hunter2123456", &[6], 1),
+            some("hunter2", &["123456"])
+        );
+        assert_eq!(behind("pw-123 456 ", &[6], 1), some("pw-", &["123456"]));
+        assert_eq!(behind("123456", &[6], 1), some("", &["123456"]));
+        assert_eq!(
+            behind("pw111111222222", &[6], 1),
+            some("pw111111", &["222222"])
+        );
+        assert_eq!(
+            behind("pw111111222222", &[6], 2),
+            some("pw", &["111111", "222222"])
+        );
+        assert_eq!(
+            behind("pw111111222222", &[6], 3),
+            some("pw", &["111111", "222222"])
+        );
+        assert_eq!(behind("pw222222", &[6], 2), some("pw", &["222222"]));
+        assert_eq!(behind("pw12345678", &[6, 8], 1), some("pw", &["12345678"]));
+        assert_eq!(behind("pw123456", &[6, 8], 1), some("pw", &["123456"]));
+        for typed in ["", "pw", "pw12345", "pw123456x", "pw12345６", "12345"] {
+            assert_eq!(behind(typed, &[6], 3), None, "{typed:?}");
+        }
+        let (start, codes) = codes_behind_password(b"p\xe4ss123456", &[6], 1).unwrap();
+        assert_eq!((start, codes.len()), (4, 1));
+    }
+
+    #[test]
+    fn a_backup_code_behind_a_password() {
+        for typed in ["pass-abcd-efgh-2345", "pass-ABCDEFGH2345 "] {
+            let (start, code) = backup_behind_password(typed.as_bytes()).unwrap();
+            assert_eq!((start, &**code.shown()), (5, "abcd-efgh-2345"));
+        }
+        assert!(backup_behind_password(b"pw123456").is_none());
+        assert!(backup_behind_password(b"pw123456789012").is_none());
     }
 
     #[test]

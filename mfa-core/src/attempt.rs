@@ -1,10 +1,16 @@
 //! The tries of one login: what is asked for, what is paid for, what is judged.
 
-use crate::answer::{Answer, Code};
-use crate::config::Config;
+use std::mem;
+
+use zeroize::Zeroizing;
+
+use crate::answer::{self, Answer, Code};
+use crate::config::{Asking, Config};
 use crate::judge::{Miss, Presented};
+use crate::log_line;
 use crate::login::{Host, Request, Silence, Subject, Talk};
 use crate::messages;
+use crate::options::FirstPass;
 use crate::throttle::Throttle;
 use crate::verdict::{Grant, Refusal, Verdict};
 
@@ -16,6 +22,10 @@ pub(crate) struct Case<'c> {
     pub subject: &'c Subject,
     /// None for a stranger: whatever he types is wrong.
     pub throttle: Option<Throttle<'c>>,
+    /// Whether the password that was typed before is still to be looked at.
+    pub first_pass: bool,
+    /// What stood before the code.
+    pub password: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// How often the same code may be typed again before it counts as a wrong one.
@@ -25,11 +35,13 @@ impl Case<'_> {
     /// Asks until an answer is right or no try is left.
     pub fn verdict(&mut self, talk: &mut dyn Talk) -> Verdict {
         let mut refusals = Vec::new();
-        for _ in 0..self.config.tries {
-            match self.attempt(talk) {
+        let asking = self.asking();
+        for _ in 0..self.tries(&asking) {
+            match self.attempt(&asking, talk) {
                 Ok(grant) => {
                     self.throttle.iter_mut().for_each(Throttle::give_back);
-                    return Verdict::Granted(grant);
+                    let password = self.password.take();
+                    return Verdict::Granted(Grant { password, ..grant });
                 }
                 Err(refusal) => {
                     messages::refusal(&refusal)
@@ -45,13 +57,30 @@ impl Case<'_> {
         Verdict::Refused(refusals)
     }
 
+    fn asking(&self) -> Asking {
+        let line = self.request.options.asking.clone();
+        line.or(&self.config.asking(self.request.policy_service()))
+    }
+
+    fn tries(&self, asking: &Asking) -> u32 {
+        match self.request.options.first_pass {
+            FirstPass::Use => 1,
+            FirstPass::No | FirstPass::Try => asking.tries.unwrap_or(Asking::TRIES),
+        }
+    }
+
     /// One backup code, or as many verification codes in a row as the throttle asks for.
-    fn attempt(&mut self, talk: &mut dyn Talk) -> Result<Grant, Refusal> {
+    fn attempt(&mut self, asking: &Asking, talk: &mut dyn Talk) -> Result<Grant, Refusal> {
         let needed = self.throttle.as_mut().map_or(Ok(1), Throttle::run)?;
+        log_line::write_debug(
+            self.host.log,
+            self.request,
+            &format!("codes in a row: {needed}"),
+        );
         let mut run: Vec<Code> = Vec::new();
         let mut repeats = 0;
         loop {
-            match self.collect(run.len(), needed, talk)? {
+            match self.collect(asking, run.len(), needed, talk)? {
                 Some(Answer::Backup(code)) => {
                     self.subject.check_current()?;
                     return self.redeem(Answer::Backup(code), self.host.clock.now());
@@ -76,24 +105,68 @@ impl Case<'_> {
 
     /// `None` if what was typed cannot be a code.
     fn collect(
-        &self,
+        &mut self,
+        asking: &Asking,
         typed: usize,
         needed: usize,
         talk: &mut dyn Talk,
     ) -> Result<Option<Answer>, Refusal> {
-        let answer = talk
-            .ask(messages::prompt(typed, needed))
-            .map_err(refusal_of)?;
-        if self
-            .request
-            .authtok
-            .as_ref()
-            .is_some_and(|password| **password == *answer)
+        let options = &self.request.options;
+        if mem::take(&mut self.first_pass)
+            && let Some(password) = &self.request.authtok
         {
-            return Ok(None);
+            let answer = self.split(password, needed)?;
+            if answer.is_some() || options.first_pass == FirstPass::Use {
+                return Ok(answer);
+            }
         }
-        let text = std::str::from_utf8(&answer).ok();
-        Ok(text.and_then(|text| Answer::parse(text, &self.subject.digits())))
+        if options.first_pass == FirstPass::Use {
+            return Err(Refusal::NoAnswer);
+        }
+        if options.forward_pass && typed == 0 {
+            let prompt = asking.prompt.as_deref().filter(|_| needed == 1);
+            let prompt = prompt.unwrap_or(messages::prompt_behind_password(needed));
+            let answer = talk.ask(prompt, false).map_err(refusal_of)?;
+            return self.split(&answer, needed);
+        }
+        let prompt = asking
+            .prompt
+            .as_deref()
+            .filter(|_| typed == 0 && needed == 1);
+        let prompt = prompt.unwrap_or(messages::prompt(typed, needed));
+        let echo = asking.echo.unwrap_or(false);
+        let answer = talk.ask(prompt, echo).map_err(refusal_of)?;
+        match &self.request.authtok {
+            Some(password) if **password == *answer && typed == 0 => Err(Refusal::Password),
+            Some(password) if **password == *answer => Ok(None),
+            _ => {
+                let text = std::str::from_utf8(&answer).ok();
+                Ok(text.and_then(|text| Answer::parse(text, &self.subject.digits())))
+            }
+        }
+    }
+
+    /// The code behind a password. The password is kept for the modules behind us.
+    fn split(&mut self, typed: &[u8], needed: usize) -> Result<Option<Answer>, Refusal> {
+        let backup = match answer::backup_behind_password(typed) {
+            Some((start, code)) if self.subject.has_backup_code(&code)? => {
+                Some((start, Answer::Backup(code)))
+            }
+            _ => None,
+        };
+        let codes = || answer::codes_behind_password(typed, &self.subject.digits(), needed);
+        let found = backup.or_else(|| {
+            let (start, codes) = codes()?;
+            Some((start, Answer::Codes(codes)))
+        });
+        let Some((start, answer)) = found else {
+            return Ok(None);
+        };
+        let password = typed.get(..start).unwrap_or_default();
+        if self.request.options.forward_pass && !password.is_empty() {
+            self.password = Some(Zeroizing::new(password.to_vec()));
+        }
+        Ok(Some(answer))
     }
 
     /// Whether the codes may be judged. If so they are paid for.

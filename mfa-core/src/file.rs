@@ -177,8 +177,9 @@ impl Dir {
         )
     }
 
-    /// Reads a file of at most `cap` bytes that everybody may read and only its owner may write.
-    pub fn read_readable(&self, name: &str, cap: usize) -> Result<Vec<u8>, Fault> {
+    /// Reads a file of at most `cap` bytes that everybody may read and only its owner may write;
+    /// with the time of its last change, in seconds since 1970.
+    pub fn read_readable(&self, name: &str, cap: usize) -> Result<(Vec<u8>, i64), Fault> {
         let path = self.path.join(name);
         let (file, stat) = self.open_file(name, OFlag::O_RDONLY)?;
         check(
@@ -187,7 +188,7 @@ impl Dir {
             Privacy::Readable.forbidden_bits(),
             &path,
         )?;
-        read_capped(file, cap, &path)
+        Ok((read_capped(file, cap, &path)?, stat.st_mtime))
     }
 
     /// Makes a file that must not exist yet, 0600 whatever the umask.

@@ -1,8 +1,7 @@
 //! One line a decision for the system's log. No secret and nothing of what was typed stands in it.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
-use crate::fault::Fault;
 use crate::judge::Miss;
 use crate::login::Request;
 use crate::verdict::{Method, Refusal, Verdict};
@@ -10,6 +9,8 @@ use crate::verdict::{Method, Refusal, Verdict};
 /// How grave a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
+    /// What `debug` on the PAM line asks for.
+    Debug,
     /// Somebody was let in.
     Info,
     /// Somebody was refused.
@@ -27,7 +28,7 @@ pub fn write(log: &dyn Fn(Level, &str), request: &Request, known: bool, verdict:
 }
 
 /// Writes why codes in a row were asked for, where nobody's guesses are the reason.
-pub fn write_caution(log: &dyn Fn(Level, &str), request: &Request, caution: &Fault) {
+pub fn write_caution(log: &dyn Fn(Level, &str), request: &Request, caution: &dyn Display) {
     let user = clean(&request.user);
     let text = format!(
         "{}caution user={user} warning=\"{}\"",
@@ -35,6 +36,14 @@ pub fn write_caution(log: &dyn Fn(Level, &str), request: &Request, caution: &Fau
         quoted(caution)
     );
     log(Level::Warning, &text);
+}
+
+/// Writes what `debug` on the PAM line asks for.
+pub fn write_debug(log: &dyn Fn(Level, &str), request: &Request, text: &str) {
+    if request.options.debug {
+        let text = format!("{}debug {}", prefix(request), quoted(&text));
+        log(Level::Debug, &text);
+    }
 }
 
 fn prefix(request: &Request) -> String {
@@ -60,6 +69,12 @@ fn decision(request: &Request, known: bool, verdict: &Verdict) -> (Level, String
                     format!("{line} warning=\"{}\"", quoted(fault)),
                 ),
             }
+        }
+        Verdict::NotAsked(not_asked) => {
+            let mut line = format!("not-asked user={}", name(request, known));
+            put_source(&mut line, request);
+            let rule = quoted(&not_asked.rule);
+            (Level::Info, format!("{line} rule=\"{rule}\""))
         }
         Verdict::Refused(refusals) => refused(request, known, refusals),
     }
@@ -87,6 +102,10 @@ fn name(request: &Request, known: bool) -> String {
     }
 }
 
+/// sshd's method `password` answers every prompt without echo with the password.
+const PASSWORD: &str = "the answer was the password again: if it was sshd that gave it, set \
+    KbdInteractiveAuthentication yes and PasswordAuthentication no in sshd_config";
+
 fn detail(refusal: &Refusal) -> Option<(Level, String)> {
     match refusal {
         Refusal::Missed(Miss::Wrong {
@@ -105,9 +124,9 @@ fn detail(refusal: &Refusal) -> Option<(Level, String)> {
         Refusal::Fault(fault) | Refusal::BackupUnrecordable(fault) => {
             Some((Level::Error, format!("error=\"{}\"", quoted(fault))))
         }
-        Refusal::Config(text) | Refusal::Arguments(text) => {
-            Some((Level::Error, format!("error=\"{}\"", quoted(text))))
-        }
+        Refusal::Config(bad) => Some((Level::Error, format!("error=\"{}\"", quoted(bad)))),
+        Refusal::Arguments(text) => Some((Level::Error, format!("error=\"{}\"", quoted(text)))),
+        Refusal::Password => Some((Level::Notice, format!("hint=\"{PASSWORD}\""))),
         _ => None,
     }
 }
@@ -135,7 +154,7 @@ fn clean(value: &str) -> String {
     escaped.collect()
 }
 
-fn quoted(value: &dyn std::fmt::Display) -> String {
+fn quoted(value: &dyn Display) -> String {
     let text = value.to_string();
     let escaped = text.chars().take(4 * LONGEST).map(|c| match c {
         '"' => "'".to_owned(),
@@ -148,6 +167,8 @@ fn quoted(value: &dyn std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::Fault;
+    use crate::options::Options;
     use crate::verdict::Grant;
     use std::cell::RefCell;
 
@@ -158,6 +179,7 @@ mod tests {
             rhost: Some("203.0.113.7".to_owned()),
             tty: Some("ssh".to_owned()),
             authtok: None,
+            options: Options::default(),
         }
     }
 
@@ -173,6 +195,7 @@ mod tests {
             method,
             failures: 0,
             only_in_run: None,
+            password: None,
         })
     }
 

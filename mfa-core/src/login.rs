@@ -4,19 +4,23 @@ use zeroize::Zeroizing;
 
 use crate::Clock;
 use crate::attempt::Case;
+use crate::backup::BackupCode;
 use crate::block::State;
+use crate::charge;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::judge::{Presented, judge};
 use crate::log_line::{self, Level};
 use crate::messages;
+use crate::options::{FirstPass, Options};
 use crate::paths::Root;
+use crate::policy::{self, Unready};
 use crate::record::Record;
 use crate::spend::spend;
 use crate::store::Store;
 use crate::throttle::Throttle;
-use crate::user;
-use crate::verdict::{Grant, Refusal, Verdict};
+use crate::user::{self, NameService};
+use crate::verdict::{Grant, NotAsked, Refusal, Verdict};
 
 /// What the application says about a login. Plain data.
 pub struct Request {
@@ -30,12 +34,21 @@ pub struct Request {
     pub tty: Option<String>,
     /// `PAM_AUTHTOK`: the password that was typed before.
     pub authtok: Option<Zeroizing<Vec<u8>>>,
+    /// What the PAM line asks for.
+    pub options: Options,
+}
+
+impl Request {
+    /// The service whose policy holds.
+    pub fn policy_service(&self) -> &str {
+        self.options.service.as_deref().unwrap_or(&self.service)
+    }
 }
 
 /// The person at the other end.
 pub trait Talk {
-    /// Asks, and returns the bytes that were typed.
-    fn ask(&mut self, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Silence>;
+    /// Asks, and returns the bytes that were typed. `echo`: they are shown.
+    fn ask(&mut self, prompt: &str, echo: bool) -> Result<Zeroizing<Vec<u8>>, Silence>;
     /// Tells something that merely informs.
     fn tell(&mut self, text: &str);
     /// Tells that something went wrong.
@@ -67,14 +80,27 @@ pub struct Host<'h> {
 pub fn login(host: &Host, request: &Request, talk: &mut dyn Talk) -> Verdict {
     let uid = user::uid_of(&request.user);
     let known = matches!(uid, Ok(Some(_)));
-    let verdict = match identify(host, uid) {
+    let verdict = match identify(host, request, uid) {
         Ok((config, subject)) => ask_until_right(host, request, &config, &subject, talk),
-        Err(refusal) => refused_at_once(refusal, talk),
+        Err(Stop::NotAsked(not_asked)) => Verdict::NotAsked(not_asked),
+        Err(Stop::Refused(refusal)) => refused_at_once(refusal, talk),
     };
     log_line::write(host.log, request, known, &verdict);
-    if let Verdict::Granted(grant) = &verdict {
-        let messages = messages::after_grant(grant, &request.user);
-        messages.iter().for_each(|text| talk.tell(text));
+    match &verdict {
+        Verdict::Granted(grant) => {
+            let messages = messages::after_grant(grant, &request.user);
+            messages.iter().for_each(|text| talk.tell(text));
+        }
+        Verdict::NotAsked(not_asked) => {
+            for warning in &not_asked.warnings {
+                log_line::write_caution(host.log, request, warning);
+            }
+            if let Some(until) = not_asked.until {
+                let days = until.number() - charge::day_of(host.clock.now());
+                talk.tell(&messages::not_enrolled_yet(&request.user, until, days));
+            }
+        }
+        Verdict::Refused(_) => {}
     }
     verdict
 }
@@ -100,20 +126,60 @@ pub(crate) struct Enrolled {
     pub(crate) record: Record,
 }
 
-fn identify(host: &Host, uid: Result<Option<u32>, Fault>) -> Result<(Config, Subject), Refusal> {
+/// Why nobody is asked.
+enum Stop {
+    NotAsked(NotAsked),
+    Refused(Refusal),
+}
+
+impl<R: Into<Refusal>> From<R> for Stop {
+    fn from(refusal: R) -> Stop {
+        Stop::Refused(refusal.into())
+    }
+}
+
+fn identify(
+    host: &Host,
+    request: &Request,
+    uid: Result<Option<u32>, Fault>,
+) -> Result<(Config, Subject), Stop> {
     let config = Config::load(host.root)?;
+    let uid = uid?;
+    let login = policy::Login {
+        user: &request.user,
+        uid,
+        service: request.policy_service(),
+        rhost: request.rhost.as_deref(),
+    };
+    let ruling = policy::rule(&config, &login, &NameService)?;
+    log_line::write_debug(host.log, request, &ruling.rule);
+    if !ruling.asked {
+        return Err(Stop::NotAsked(NotAsked {
+            rule: ruling.rule,
+            until: None,
+            warnings: ruling.warnings,
+        }));
+    }
     let store = Store::open(host.root)?;
-    let Some(uid) = uid? else {
+    let Some(uid) = uid else {
         return Ok((config, Subject::Stranger(|| Refusal::UnknownUser)));
     };
-    let subject = match store.record(uid)? {
-        Some(record) => {
-            store.check_owner(&record)?;
-            Subject::Enrolled(Box::new(Enrolled { store, record }))
+    if let Some(record) = store.record(uid)? {
+        store.check_owner(&record)?;
+        let enrolled = Subject::Enrolled(Box::new(Enrolled { store, record }));
+        return Ok((config, enrolled));
+    }
+    match policy::unready(&config, &login, &NameService, host.clock.now())? {
+        Unready::Denied { rule } => {
+            log_line::write_debug(host.log, request, &rule);
+            Ok((config, Subject::Stranger(|| Refusal::NotEnrolled)))
         }
-        None => Subject::Stranger(|| Refusal::NotEnrolled),
-    };
-    Ok((config, subject))
+        Unready::Skipped { rule, until } => Err(Stop::NotAsked(NotAsked {
+            rule,
+            until,
+            warnings: Vec::new(),
+        })),
+    }
 }
 
 fn refused_at_once(refusal: Refusal, talk: &mut dyn Talk) -> Verdict {
@@ -136,6 +202,8 @@ fn ask_until_right(
         config,
         subject,
         throttle: subject.throttle(host.clock),
+        first_pass: request.options.first_pass != FirstPass::No,
+        password: None,
     };
     let verdict = case.verdict(talk);
     if let Some(caution) = case.throttle.as_ref().and_then(Throttle::caution) {
@@ -165,6 +233,14 @@ impl Subject {
                 .map(|d| d.shape.digits)
                 .collect(),
             Subject::Stranger(_) => vec![6, 8],
+        }
+    }
+
+    /// Whether it is one of his backup codes, used or not.
+    pub(crate) fn has_backup_code(&self, code: &BackupCode) -> Result<bool, Refusal> {
+        match self {
+            Subject::Enrolled(enrolled) => Ok(enrolled.record.backup.find(code)?.is_some()),
+            Subject::Stranger(_) => Ok(false),
         }
     }
 

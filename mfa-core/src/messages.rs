@@ -1,5 +1,6 @@
 //! Everything that a login says to a person.
 
+use crate::config::Day;
 use crate::judge::Miss;
 use crate::verdict::{Grant, Method, Refusal};
 
@@ -11,6 +12,15 @@ pub const OUT_OF_ORDER: &str = "The verification code cannot be checked now. The
 
 /// The same code was typed twice in a row.
 pub const SAME_CODE: &str = "That is the same code. Wait until it changes.";
+
+/// The prompt for a password with codes behind it, where so many are needed.
+pub fn prompt_behind_password(needed: usize) -> &'static str {
+    match needed {
+        0 | 1 => "Password and verification code: ",
+        2 => "Password and 2 consecutive verification codes, or a backup code, in one answer: ",
+        _ => "Password and 3 consecutive verification codes, or a backup code, in one answer: ",
+    }
+}
 
 /// The prompt for a code after `typed` others in a row, where `needed` are asked for.
 pub fn prompt(typed: usize, needed: usize) -> &'static str {
@@ -39,6 +49,7 @@ pub fn refusal(refusal: &Refusal) -> Option<&'static str> {
             "Backup codes cannot be used now. Type a verification code, or ask the administrator."
         }
         Refusal::NoCode
+        | Refusal::Password
         | Refusal::NotEnrolled
         | Refusal::UnknownUser
         | Refusal::Missed(_)
@@ -53,6 +64,20 @@ pub fn refusal(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Fault(_) | Refusal::Config(_) | Refusal::Arguments(_) => OUT_OF_ORDER,
         Refusal::NoAnswer | Refusal::NoConversation | Refusal::CalledTooEarly => return None,
     })
+}
+
+/// What a user is told who is not enrolled yet: the last day on which he gets in all the same, and
+/// how many days are left after today.
+pub fn not_enrolled_yet(user: &str, until: Day, days: i64) -> String {
+    let left = match days {
+        0 => "today is the last day".to_owned(),
+        1 => "1 day is left".to_owned(),
+        days => format!("{days} days are left"),
+    };
+    format!(
+        "You have no second factor yet. After {until} (UTC) you cannot log in without one: {left}. \
+         Get one with: sudo mfa-admin enroll {user}"
+    )
 }
 
 /// What somebody is told who was let in.

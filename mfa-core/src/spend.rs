@@ -160,6 +160,7 @@ impl Spending<'_> {
             method,
             failures,
             only_in_run,
+            password: None,
         }
     }
 }

@@ -1,6 +1,11 @@
 //! Who a login name is, as the name service has it.
 
+use std::ffi::CString;
+
+use nix::unistd::{Group, User, getgrouplist};
+
 use crate::fault::Fault;
+use crate::policy::Directory;
 
 /// The longest login name in bytes that is looked up (`LOGIN_NAME_MAX` of Linux).
 const LONGEST: usize = 256;
@@ -16,11 +21,40 @@ pub fn uid_of(name: &str) -> Result<Option<u32>, Fault> {
     if !is_plausible(name) {
         return Ok(None);
     }
-    match nix::unistd::User::from_name(name) {
+    match User::from_name(name) {
         Ok(user) => Ok(user.map(|user| user.uid.as_raw())),
         Err(errno) => Err(Fault::NameService {
             error: errno.into(),
         }),
+    }
+}
+
+/// The name service of this system.
+pub struct NameService;
+
+impl Directory for NameService {
+    fn uid_of(&self, user: &str) -> Result<Option<u32>, Fault> {
+        uid_of(user)
+    }
+
+    /// By the list of the group, by the primary group, and by `getgrouplist(3)`, which alone cannot
+    /// tell "no" from a failure.
+    fn is_member(&self, user: &str, group: &str) -> Result<Option<bool>, Fault> {
+        let failed = |errno: nix::Error| Fault::NameService {
+            error: errno.into(),
+        };
+        let Some(group) = Group::from_name(group).map_err(failed)? else {
+            return Ok(None);
+        };
+        let Some(account) = User::from_name(user).map_err(failed)? else {
+            return Ok(Some(false));
+        };
+        if account.gid == group.gid || group.mem.contains(&account.name) {
+            return Ok(Some(true));
+        }
+        let name = CString::new(account.name).unwrap_or_default();
+        let gids = getgrouplist(&name, account.gid).map_err(failed)?;
+        Ok(Some(gids.contains(&group.gid)))
     }
 }
 

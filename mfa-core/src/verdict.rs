@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
+use crate::config::{BadConfig, Day};
 use crate::fault::Fault;
 use crate::judge::Miss;
 
@@ -10,12 +13,24 @@ use crate::judge::Miss;
 pub enum Verdict {
     /// Let in.
     Granted(Grant),
+    /// Policy did not want the question asked; nothing else does.
+    NotAsked(NotAsked),
     /// Not let in: why each answer was refused, the last one last. Never empty.
     Refused(Vec<Refusal>),
 }
 
-/// Somebody was let in; the code is spent.
+/// Nobody was asked for a second factor.
 #[derive(Debug)]
+pub struct NotAsked {
+    /// The key of the configuration that says so, and what in it.
+    pub rule: String,
+    /// The last day on which that holds for a user who is not enrolled.
+    pub until: Option<Day>,
+    /// What in the configuration looks like an accident.
+    pub warnings: Vec<String>,
+}
+
+/// Somebody was let in; the code is spent.
 pub struct Grant {
     /// With what.
     pub method: Method,
@@ -23,6 +38,21 @@ pub struct Grant {
     pub failures: usize,
     /// The disk could not be written, so that the use is kept in `/run` alone.
     pub only_in_run: Option<Fault>,
+    /// The password before the code, for the modules behind us.
+    pub password: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl fmt::Debug for Grant {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Grant {
+            method,
+            failures,
+            only_in_run,
+            ..
+        } = self;
+        write!(f, "Grant({method:?}, {failures}, {only_in_run:?})")
+    }
 }
 
 /// What somebody was let in with.
@@ -45,6 +75,8 @@ pub enum Method {
 pub enum Refusal {
     /// What was typed cannot be a code.
     NoCode,
+    /// What was typed is the password.
+    Password,
     /// It was a code, but not one to be let in with.
     Missed(Miss),
     /// They were codes in a row, but none to be let in with.
@@ -68,7 +100,7 @@ pub enum Refusal {
     /// Something is wrong with the store or the machine.
     Fault(Fault),
     /// The configuration is wrong.
-    Config(String),
+    Config(BadConfig),
     /// The arguments of the PAM line are wrong.
     Arguments(String),
 }
@@ -79,6 +111,7 @@ impl Refusal {
         !matches!(
             self,
             Refusal::NoCode
+                | Refusal::Password
                 | Refusal::Missed(_)
                 | Refusal::MissedRun(_)
                 | Refusal::BackupUnrecordable(_)
@@ -91,6 +124,7 @@ impl Refusal {
     pub fn word(&self) -> &'static str {
         match self {
             Refusal::NoCode => "no-code",
+            Refusal::Password => "password",
             Refusal::Missed(miss) | Refusal::MissedRun(miss) => miss.word(),
             Refusal::BackupUnrecordable(_) => "backup-code-unrecordable",
             Refusal::Suspended => "suspended",
@@ -112,7 +146,8 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Fault(fault) | Refusal::BackupUnrecordable(fault) => fault.fmt(f),
-            Refusal::Config(text) | Refusal::Arguments(text) => f.write_str(text),
+            Refusal::Config(bad) => bad.fmt(f),
+            Refusal::Arguments(text) => f.write_str(text),
             refusal => f.write_str(refusal.word()),
         }
     }

@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::path::Path;
 
+use mfa_core::config::{self, TRIES};
+use mfa_core::options::{FirstPass, Options};
 use mfa_core::paths::Root;
 
 /// What the PAM line says.
@@ -10,6 +12,8 @@ use mfa_core::paths::Root;
 pub struct Arguments {
     /// `root=DIR`: the directory below which all files lie.
     pub root: Root,
+    /// All else.
+    pub options: Options,
 }
 
 impl Arguments {
@@ -20,19 +24,129 @@ impl Arguments {
         let mut arguments = Arguments::default();
         let mut problems = Vec::new();
         for word in words {
-            let word = word.to_string_lossy();
-            match word
-                .strip_prefix("root=")
-                .map(|dir| Root::new(Path::new(dir)))
-            {
-                Some(Some(root)) => arguments.root = root,
-                Some(None) => problems.push(format!("{word}: expected an absolute path")),
-                None => problems.push(format!("{word}: unknown argument")),
+            match word.to_str() {
+                Ok(word) => {
+                    if let Err(problem) = arguments.take(word) {
+                        problems.push(format!("{word}: {problem}"));
+                    }
+                }
+                Err(_) => problems.push("an argument that is not UTF-8".to_owned()),
             }
+        }
+        let options = &arguments.options;
+        if options.asking.echo.is_some() && options.forward_pass {
+            problems.push("echo: would show the password that forward_pass asks for".to_owned());
         }
         match problems.is_empty() {
             true => Ok(arguments),
             false => Err(format!("PAM line: {}", problems.join("; "))),
+        }
+    }
+
+    fn take(&mut self, word: &str) -> Result<(), &'static str> {
+        let options = &mut self.options;
+        match word
+            .split_once('=')
+            .map_or((word, None), |(key, value)| (key, Some(value)))
+        {
+            ("root", Some(dir)) => {
+                self.root = Root::new(Path::new(dir)).ok_or("expected an absolute path")?;
+            }
+            ("service", Some("")) => return Err("expected a name"),
+            ("service", Some(name)) => options.service = Some(name.to_owned()),
+            ("prompt", Some(text)) => {
+                let text = config::prompt(text);
+                let expected = "expected 1 to 256 bytes without control characters";
+                options.asking.prompt = Some(text.ok_or(expected)?);
+            }
+            ("tries", Some(number)) => {
+                let tries = number.parse().ok().filter(|tries| TRIES.contains(tries));
+                options.asking.tries = Some(tries.ok_or("expected a number from 1 to 10")?);
+            }
+            ("echo", None) => options.asking.echo = Some(true),
+            ("try_first_pass", None) => return self.first_pass(FirstPass::Try),
+            ("use_first_pass", None) => return self.first_pass(FirstPass::Use),
+            ("forward_pass", None) => options.forward_pass = true,
+            ("debug", None) => options.debug = true,
+            _ => return Err("unknown argument"),
+        }
+        Ok(())
+    }
+
+    fn first_pass(&mut self, first_pass: FirstPass) -> Result<(), &'static str> {
+        match self.options.first_pass {
+            FirstPass::No => {
+                self.options.first_pass = first_pass;
+                Ok(())
+            }
+            _ => Err("either try_first_pass or use_first_pass, and once"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+
+    fn parse(words: &[&str]) -> Result<Options, String> {
+        let words: Vec<CString> = words
+            .iter()
+            .map(|word| CString::new(*word).unwrap())
+            .collect();
+        let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
+        Arguments::parse(&words).map(|arguments| arguments.options)
+    }
+
+    #[test]
+    fn everything_that_can_be_said() {
+        let options = parse(&[
+            "service=sshd",
+            "prompt=My code: ",
+            "tries=2",
+            "try_first_pass",
+            "forward_pass",
+            "debug",
+        ]);
+        let options = options.unwrap();
+        assert_eq!(options.service.as_deref(), Some("sshd"));
+        assert_eq!(options.asking.prompt.as_deref(), Some("My code: "));
+        assert_eq!((options.asking.tries, options.asking.echo), (Some(2), None));
+        assert_eq!(options.first_pass, FirstPass::Try);
+        assert!(options.forward_pass && options.debug);
+        assert_eq!(parse(&["echo", "root=/x"]).unwrap().asking.echo, Some(true));
+        assert_eq!(parse(&[]), Ok(Options::default()));
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        assert_eq!(
+            parse(&[
+                "nullok",
+                "tries=0",
+                "debug=1",
+                "root=x",
+                "echo",
+                "forward_pass"
+            ])
+            .unwrap_err(),
+            "PAM line: nullok: unknown argument; tries=0: expected a number from 1 to 10; \
+             debug=1: unknown argument; root=x: expected an absolute path; \
+             echo: would show the password that forward_pass asks for"
+        );
+        for words in [
+            &["tries=11"][..],
+            &["tries="],
+            &["tries"],
+            &["prompt="],
+            &["prompt"],
+            &["service="],
+            &["echo=yes"],
+            &["try_first_pass", "use_first_pass"],
+            &["Debug"],
+            &[""],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
         }
     }
 }

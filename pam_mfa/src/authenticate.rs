@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mfa_core::Clock;
 use mfa_core::log_line::Level;
 use mfa_core::login::{Host, Request, login, refuse};
+use mfa_core::options::Options;
 use mfa_core::paths::Root;
-use mfa_core::verdict::{Refusal, Verdict};
+use mfa_core::verdict::{Grant, Refusal, Verdict};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::{AuthTok, RHost, Service, Tty};
 use pam::module::{PamHandle, PamResult};
@@ -38,15 +39,22 @@ pub fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Pa
     QUIET.call_once(|| std::panic::set_hook(Box::new(log_panic)));
     ffi::fail_delay(pamh, FAIL_DELAY);
     let verdict = match request(pamh) {
-        Ok(request) => decide(pamh, &request, words, flags & PAM_SILENT != 0),
+        Ok(request) => decide(pamh, request, words, flags & PAM_SILENT != 0),
         Err(refusal) => Verdict::Refused(vec![refusal]),
     };
+    if let Verdict::Granted(Grant {
+        password: Some(password),
+        ..
+    }) = &verdict
+    {
+        ffi::hand_on(pamh, password);
+    }
     // The digest of a backup code took 19 MiB, which the C library would keep for the process.
     ffi::give_back_memory();
     pam_code::of(&verdict)
 }
 
-fn decide(pamh: &PamHandle, request: &Request, words: &[&CStr], silent: bool) -> Verdict {
+fn decide(pamh: &PamHandle, mut request: Request, words: &[&CStr], silent: bool) -> Verdict {
     let arguments = Arguments::parse(words);
     let root = arguments
         .as_ref()
@@ -60,8 +68,11 @@ fn decide(pamh: &PamHandle, request: &Request, words: &[&CStr], silent: bool) ->
     };
     let mut talk = Conversation::new(pamh, silent);
     match arguments {
-        Ok(_) => login(&host, request, &mut talk),
-        Err(problem) => refuse(&host, request, Refusal::Arguments(problem), &mut talk),
+        Ok(arguments) => {
+            request.options = arguments.options;
+            login(&host, &request, &mut talk)
+        }
+        Err(problem) => refuse(&host, &request, Refusal::Arguments(problem), &mut talk),
     }
 }
 
@@ -89,6 +100,7 @@ fn request(pamh: &mut PamHandle) -> Result<Request, Refusal> {
                 .map(|item| item.map(|Tty(text)| text)),
         ),
         authtok,
+        options: Options::default(),
     })
 }
 

@@ -7,6 +7,7 @@ use pam::constants::PamResultCode;
 pub fn of(verdict: &Verdict) -> PamResultCode {
     match verdict {
         Verdict::Granted(_) => PamResultCode::PAM_SUCCESS,
+        Verdict::NotAsked(_) => PamResultCode::PAM_IGNORE,
         Verdict::Refused(refusals) => refusals
             .last()
             .map_or(PamResultCode::PAM_SYSTEM_ERR, of_refusal),
@@ -17,6 +18,7 @@ fn of_refusal(refusal: &Refusal) -> PamResultCode {
     match refusal {
         // One code for everything that a guesser could learn from, as pam_unix does.
         Refusal::NoCode
+        | Refusal::Password
         | Refusal::Missed(_)
         | Refusal::MissedRun(_)
         | Refusal::NotEnrolled
@@ -35,9 +37,11 @@ fn of_refusal(refusal: &Refusal) -> PamResultCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mfa_core::config::BadConfig;
     use mfa_core::fault::Fault;
     use mfa_core::judge::Miss;
-    use mfa_core::verdict::{Grant, Method};
+    use mfa_core::verdict::{Grant, Method, NotAsked};
+    use std::path::PathBuf;
 
     const AUTH_ERR: i32 = 7;
 
@@ -51,8 +55,13 @@ mod tests {
             Miss::BackupUnknown,
             Miss::NoTime,
         ];
+        let bad_config = BadConfig {
+            path: PathBuf::new(),
+            problems: Vec::new(),
+        };
         let refusals = [
             (Refusal::NoCode, AUTH_ERR),
+            (Refusal::Password, AUTH_ERR),
             (Refusal::NotEnrolled, AUTH_ERR),
             (Refusal::UnknownUser, AUTH_ERR),
             (Refusal::RecordChanged, AUTH_ERR),
@@ -63,7 +72,7 @@ mod tests {
             (Refusal::BackupUnrecordable(Fault::NoRandom), 9),
             (Refusal::Suspended, 11),
             (Refusal::Fault(Fault::NoRandom), 9),
-            (Refusal::Config(String::new()), 3),
+            (Refusal::Config(bad_config), 3),
             (Refusal::Arguments(String::new()), 3),
         ];
         let misses = misses.map(|miss| (Refusal::Missed(miss), AUTH_ERR));
@@ -73,9 +82,16 @@ mod tests {
             method,
             failures: 0,
             only_in_run: None,
+            password: None,
         });
         let mut table: Vec<_> = misses.into_iter().chain(refusals).map(refused).collect();
         table.push((granted, 0));
+        let not_asked = NotAsked {
+            rule: String::new(),
+            until: None,
+            warnings: Vec::new(),
+        };
+        table.push((Verdict::NotAsked(not_asked), 25));
         table.push((Verdict::Refused(Vec::new()), 4));
         table
     }
@@ -88,12 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn success_is_for_the_granted_alone_and_nothing_is_ignored() {
+    fn success_is_for_the_granted_and_ignore_for_the_not_asked_alone() {
         for (verdict, _) in table() {
             let code = of(&verdict);
             let granted = matches!(verdict, Verdict::Granted(_));
             assert_eq!(code == PamResultCode::PAM_SUCCESS, granted, "{verdict:?}");
-            assert_ne!(code, PamResultCode::PAM_IGNORE, "{verdict:?}");
+            let not_asked = matches!(verdict, Verdict::NotAsked(_));
+            assert_eq!(code == PamResultCode::PAM_IGNORE, not_asked, "{verdict:?}");
         }
     }
 }

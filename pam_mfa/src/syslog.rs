@@ -18,6 +18,7 @@ pub fn write(root: &Root, level: Level, text: &str) {
     let Some(socket) = connect(root) else { return };
     let mut logger = Logger::new(LoggerBackend::Unix(socket), Line);
     let _ = match level {
+        Level::Debug => logger.debug(text),
         Level::Info => logger.info(text),
         Level::Notice => logger.notice(text),
         Level::Warning => logger.warning(text),

@@ -3,7 +3,8 @@
 use mfa_core::answer::LONGEST;
 use mfa_core::login::{Silence, Talk};
 use pam::constants::{
-    PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_TEXT_INFO, PamMessageStyle, PamResultCode,
+    PAM_ERROR_MSG, PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO, PamMessageStyle,
+    PamResultCode,
 };
 use pam::conv::Conv;
 use pam::module::PamHandle;
@@ -39,7 +40,7 @@ impl<'p> Conversation<'p> {
 }
 
 impl Talk for Conversation<'_> {
-    fn ask(&mut self, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Silence> {
+    fn ask(&mut self, prompt: &str, echo: bool) -> Result<Zeroizing<Vec<u8>>, Silence> {
         let conv = self
             .pamh
             .get_item::<Conv>()
@@ -50,7 +51,11 @@ impl Talk for Conversation<'_> {
             Some(unsaid) => format!("{unsaid} {prompt}"),
             None => prompt.to_owned(),
         };
-        match conv.send(PAM_PROMPT_ECHO_OFF, &prompt) {
+        let style = match echo {
+            true => PAM_PROMPT_ECHO_ON,
+            false => PAM_PROMPT_ECHO_OFF,
+        };
+        match conv.send(style, &prompt) {
             // One byte more than a code can have is enough to refuse the whole.
             Ok(Some(typed)) => {
                 let typed = typed.as_bytes();

@@ -136,6 +136,7 @@ impl World {
             rhost: None,
             tty: None,
             authtok: None,
+            options: Default::default(),
         };
         let silent = |_: Level, _: &str| {};
         login(
@@ -174,7 +175,7 @@ struct Script<'s> {
 }
 
 impl Talk for Script<'_> {
-    fn ask(&mut self, prompt: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, Silence> {
+    fn ask(&mut self, prompt: &str, _echo: bool) -> Result<zeroize::Zeroizing<Vec<u8>>, Silence> {
         self.told.push(prompt.to_owned());
         let (answer, rest) = self.answers.split_first().ok_or(Silence::NoAnswer)?;
         self.answers = rest;

@@ -43,7 +43,7 @@ struct Guesser<'w> {
 }
 
 impl Talk for Guesser<'_> {
-    fn ask(&mut self, _: &str) -> Result<Zeroizing<Vec<u8>>, Silence> {
+    fn ask(&mut self, _: &str, _: bool) -> Result<Zeroizing<Vec<u8>>, Silence> {
         self.typed += 1;
         // Two codes in turn: the same one twice would be asked for again.
         let digit = if self.typed.is_multiple_of(2) {
@@ -70,7 +70,7 @@ struct Owner<'w> {
 }
 
 impl Talk for Owner<'_> {
-    fn ask(&mut self, _: &str) -> Result<Zeroizing<Vec<u8>>, Silence> {
+    fn ask(&mut self, _: &str, _: bool) -> Result<Zeroizing<Vec<u8>>, Silence> {
         if self.answers > 0 {
             self.world.pass(30);
         }

@@ -259,7 +259,11 @@ fn the_password_typed_again_is_no_code_even_if_it_is_one() {
         (pam::AUTH_ERR, &[WRONG; 3].map(str::to_owned)[..])
     );
     let line = sandbox.decisions().pop().expect("a line");
-    assert!(line.contains("reason=no-code,no-code,no-code "), "{line}");
+    assert!(
+        line.contains("reason=password,password,password "),
+        "{line}"
+    );
+    assert!(line.contains("KbdInteractiveAuthentication yes"), "{line}");
     assert_granted(&sandbox.login("alice", &["something else", &code]));
 }
 

@@ -210,7 +210,7 @@ struct Patient<'w> {
 }
 
 impl Talk for Patient<'_> {
-    fn ask(&mut self, _: &str) -> Result<Zeroizing<Vec<u8>>, Silence> {
+    fn ask(&mut self, _: &str, _: bool) -> Result<Zeroizing<Vec<u8>>, Silence> {
         if self.waits.is_empty() {
             return Err(Silence::NoAnswer);
         }
@@ -973,7 +973,7 @@ struct Guesser {
 }
 
 impl Talk for Guesser {
-    fn ask(&mut self, _: &str) -> Result<Zeroizing<Vec<u8>>, Silence> {
+    fn ask(&mut self, _: &str, _: bool) -> Result<Zeroizing<Vec<u8>>, Silence> {
         self.typed += 1;
         // Two codes in turn: the same one twice would be asked for again.
         let digit = [b'0', b'1'][self.typed % 2];
@@ -994,6 +994,7 @@ fn guess(root: &Root) -> [usize; 4] {
         rhost: None,
         tty: None,
         authtok: None,
+        options: Default::default(),
     };
     let silent = |_: Level, _: &str| {};
     let host = Host {

@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+mod config_check;
 mod disable;
 mod enroll;
 mod init;
@@ -17,7 +18,7 @@ use mfa_core::overview::{self, Entry, Overview};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand};
 use crate::time;
 
 /// Does what the command line says.
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Unlock(options) => unlock::run(&cli.root, &options),
         Command::List(options) => list::run(&cli.root, &options),
         Command::Status(options) => status::run(&cli.root, &options),
+        Command::Config(ConfigCommand::Check(options)) => config_check::run(&cli.root, &options),
     }
 }
 
