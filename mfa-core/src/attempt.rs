@@ -124,7 +124,8 @@ impl Case<'_> {
             return Err(Refusal::NoAnswer);
         }
         if options.forward_pass && typed == 0 {
-            let prompt = asking.prompt.as_deref().filter(|_| needed == 1);
+            // That of the configuration asks for a code alone.
+            let prompt = options.asking.prompt.as_deref().filter(|_| needed == 1);
             let prompt = prompt.unwrap_or(messages::prompt_behind_password(needed));
             let answer = talk.ask(prompt, false).map_err(refusal_of)?;
             return self.split(&answer, needed);
