@@ -7,7 +7,7 @@ export RUSTFLAGS := --remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CURDIR)=
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export MAKEFLAGS += --no-print-directory
 
-.PHONY: build demo test soak install audit picture clean
+.PHONY: build demo test soak fuzz install audit picture clean
 
 # Each by itself: together, cargo would put the command line's crate features into the module.
 build:
@@ -26,6 +26,10 @@ test:
 # The races of `make test`, ten times as often.
 soak: build
 	MFA_ROUNDS=2000 cargo test --locked -p mfa-tests --test once
+
+# Every fuzz target for a minute; installs cargo-fuzz if it is missing.
+fuzz:
+	@scripts/fuzz
 
 # As root, after `make build` without it.
 install:

@@ -4,6 +4,7 @@ use std::io;
 
 use anyhow::Result;
 use mfa_core::backup::BackupCode;
+use mfa_core::user::shown;
 use zeroize::Zeroizing;
 
 use crate::backup_file::BackupFile;
@@ -54,7 +55,7 @@ impl Codes<'_> {
     fn heading(&self) -> Vec<Line> {
         let heading = format!(
             "Backup codes of {} on {}. They are shown only now.",
-            self.user,
+            shown(self.user),
             host::name()
         );
         [&*heading, ONCE, ""]
@@ -75,7 +76,7 @@ impl Codes<'_> {
         text.push_str(&format!(
             "Backup codes\n\nHost: {}\nUser: {}\nMade: {}\n\n",
             host::name(),
-            self.user,
+            shown(self.user),
             time::local(self.made)
         ));
         for line in self.numbered("[ ]  ") {
@@ -86,7 +87,7 @@ impl Codes<'_> {
             "\n{ONCE}\nType it where the login asks for it, with or without the dashes, and tick \
              it off here.\nKeep this sheet where you keep your keys, and remove the file. New \
              codes, which make\nthese worthless: sudo mfa-admin regenerate {}\n",
-            self.user
+            shown(self.user)
         ));
         text
     }
@@ -105,6 +106,7 @@ pub fn say_where(terminal: &mut Terminal, handing_over: &HandingOver) -> io::Res
 
 /// What to say if something was done, but not everything could be told of it.
 pub fn not_shown(done: &str, user: &str) -> String {
+    let user = shown(user);
     format!(
         "{user} {done}, but the backup codes may not have been seen. New ones: mfa-admin \
          regenerate {user}. Why"

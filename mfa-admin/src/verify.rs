@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use mfa_core::enrollment::{Check, Pending};
+use mfa_core::user::shown;
 
 use crate::page::Page;
 use crate::terminal::{BROKEN_OFF, Terminal};
@@ -47,7 +48,8 @@ fn clock_off(minutes: i64, now: i64) -> String {
 pub fn do_without(terminal: &mut Terminal, user: &str) -> Result<()> {
     terminal.say(&format!(
         "Without a code from it nobody knows whether the device shows right ones. If it does not, \
-         {user} is locked out."
+         {} is locked out.",
+        shown(user)
     ))?;
     let answer = terminal.ask("Type yes to go on: ")?.context(BROKEN_OFF)?;
     ensure!(

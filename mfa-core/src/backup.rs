@@ -117,8 +117,8 @@ pub struct BackupSet {
     pub salt: [u8; 16],
     /// What a digest costs.
     pub cost: Cost,
-    /// The key of the tags.
-    pub tag_key: Zeroizing<[u8; 32]>,
+    /// The key of the tags, in one place: each move of an array leaves a copy behind.
+    pub tag_key: Box<Zeroizing<[u8; 32]>>,
     /// The codes.
     pub digests: Vec<Digest>,
 }
@@ -131,7 +131,7 @@ impl BackupSet {
             made: now,
             salt: random::bytes()?,
             cost,
-            tag_key: Zeroizing::new(random::bytes()?),
+            tag_key: Box::new(Zeroizing::new(random::bytes()?)),
             digests: Vec::new(),
         };
         let codes = (0..CODES)

@@ -14,6 +14,7 @@ use crate::random;
 use crate::record::Record;
 use crate::store::{Change, Store};
 use crate::user;
+use crate::user::shown;
 
 /// The longest label of a device in characters.
 pub const LABEL: usize = 32;
@@ -45,18 +46,20 @@ impl fmt::Display for Error {
             Error::UnknownUser(user) => write!(
                 f,
                 "there is no user {}. Check the spelling, or create the user first",
-                user.escape_debug()
+                shown(user)
             ),
             Error::Enrolled(user) => write!(
                 f,
                 "{user} is already enrolled. New backup codes: mfa-admin regenerate {user}. A new \
                  secret: mfa-admin enroll --replace {user}. No second factor any more: mfa-admin \
-                 disable {user}"
+                 disable {user}",
+                user = shown(user)
             ),
             Error::NotEnrolled(user) => {
                 write!(
                     f,
-                    "{user} is not enrolled. Enroll with: mfa-admin enroll {user}"
+                    "{user} is not enrolled. Enroll with: mfa-admin enroll {user}",
+                    user = shown(user)
                 )
             }
             Error::Label => write!(

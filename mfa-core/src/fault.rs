@@ -1,5 +1,6 @@
 //! What can be wrong with the store, each with what to do about it.
 
+use crate::user::shown;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub enum Fault {
         path: PathBuf,
         /// What is wrong, as in "is a symbolic link".
         what: &'static str,
+        /// How to mend it.
+        mend: Mend,
     },
     /// A file whose content is damaged or was altered.
     Damaged {
@@ -30,6 +33,8 @@ pub enum Fault {
         path: PathBuf,
         /// What is wrong with it; nothing of its content.
         what: &'static str,
+        /// What it should be.
+        ours: Ours,
     },
     /// There is no key.
     NoKey {
@@ -45,6 +50,8 @@ pub enum Fault {
     OtherKey {
         /// Which file.
         path: PathBuf,
+        /// What it is.
+        ours: Ours,
     },
     /// Records exist, but the key that they were made under is gone.
     KeyLost {
@@ -104,6 +111,26 @@ pub enum Fault {
     },
 }
 
+/// How to mend a file that cannot be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mend {
+    /// It is none of ours. Where it is gone, the next message names what is missing.
+    MoveAway,
+    /// The command, without the path.
+    Command(&'static str),
+}
+
+/// Which of the files that we made: it decides what is to be done if there is no backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ours {
+    /// The key.
+    Key,
+    /// The mark of the store.
+    Mark,
+    /// A user's record.
+    Record,
+}
+
 impl Fault {
     /// For `map_err`: a failed system call on `path`.
     pub fn io<E: Into<io::Error>>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> Fault {
@@ -114,19 +141,21 @@ impl Fault {
         }
     }
 
-    /// A damaged file.
+    /// A damaged record.
     pub fn damaged(path: &Path, what: &'static str) -> Fault {
         Fault::Damaged {
             path: path.to_path_buf(),
             what,
+            ours: Ours::Record,
         }
     }
 
     /// A file that must not be trusted.
-    pub fn untrusted(path: &Path, what: &'static str) -> Fault {
+    pub fn untrusted(path: &Path, what: &'static str, mend: Mend) -> Fault {
         Fault::Untrusted {
             path: path.to_path_buf(),
             what,
+            mend,
         }
     }
 
@@ -159,17 +188,37 @@ impl fmt::Display for Fault {
             Fault::Io { doing, path, error } => {
                 write!(f, "{doing} {}: {}", path.display(), text_of(error))
             }
-            Fault::Untrusted { path, what } => write!(
+            Fault::Untrusted {
+                path,
+                what,
+                mend: Mend::MoveAway,
+            } => write!(
                 f,
-                "{} {what}. It must belong to root and be closed to everybody else; find out who \
-                 changed it before you mend it",
+                "{} {what}. Find out who put it there, move it away, and bring ours back from a \
+                 backup. If there is none, the next login tells in the log what is missing",
                 path.display()
             ),
-            Fault::Damaged { path, what } => write!(
+            Fault::Untrusted {
+                path,
+                what,
+                mend: Mend::Command(command),
+            } => write!(
                 f,
-                "{} {what}. Bring it back from a backup; a user's record can also be removed with \
-                 mfa-admin disable and made anew with mfa-admin enroll",
-                path.display()
+                "{path} {what}. Find out who changed it, then: {command} {path}",
+                path = path.display()
+            ),
+            Fault::Damaged { path, what, ours } => write!(
+                f,
+                "{} {what}. Bring it back from a backup{}",
+                path.display(),
+                match ours {
+                    Ours::Key =>
+                        "; without it the records are worthless: remove them and this file, then \
+                         run mfa-admin init",
+                    Ours::Mark =>
+                        ", or remove this file and make it anew with: mfa-admin init --new-store",
+                    Ours::Record => OR_ENROLL,
+                }
             ),
             Fault::NoKey { path } => write!(
                 f,
@@ -183,11 +232,17 @@ impl fmt::Display for Fault {
                 path.display(),
                 path.parent().unwrap_or(path).display()
             ),
-            Fault::OtherKey { path } => write!(
+            Fault::OtherKey { path, ours } => write!(
                 f,
-                "{} was made under another key than the one in /etc/pam_mfa/key. Bring back the \
-                 key that belongs to it",
-                path.display()
+                "{} was made under another key than the one that is there now. Bring back the key \
+                 that belongs to it{}",
+                path.display(),
+                match ours {
+                    Ours::Record => OR_ENROLL,
+                    Ours::Key | Ours::Mark =>
+                        "; if it is gone, its records are worthless: remove them and this file, \
+                         then run mfa-admin init --new-store",
+                }
             ),
             Fault::KeyLost { key, records } => write!(
                 f,
@@ -208,7 +263,7 @@ impl fmt::Display for Fault {
                 "{} belongs to {}, and no user of that name has the user id {uid}. Remove it with: \
                  mfa-admin disable --uid {uid}",
                 path.display(),
-                user.escape_debug()
+                shown(user)
             ),
             Fault::Busy {
                 path,
@@ -259,6 +314,9 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+/// What is left to do about a record that no backup has.
+const OR_ENROLL: &str = ", or remove it (mfa-admin disable) and make a new one (mfa-admin enroll)";
 
 impl std::error::Error for Fault {}
 

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir as Listing;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat, renameat2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Mend};
 
 /// Who besides the owner may look into a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,13 @@ impl Privacy {
             Privacy::Private => 0o077,
             Privacy::Readable => 0o022,
         }
+    }
+
+    fn mend(self) -> Mend {
+        Mend::Command(match self {
+            Privacy::Private => "chmod go=",
+            Privacy::Readable => "chmod go-w",
+        })
     }
 
     fn mode(self) -> Mode {
@@ -88,9 +95,9 @@ impl Dir {
             OPEN | OFlag::O_DIRECTORY | OFlag::O_RDONLY,
             Mode::empty(),
         )
-        .map_err(|errno| open_fault(errno, &path))?;
+        .map_err(|errno| open_fault(errno, at, name, SFlag::S_IFDIR, &path))?;
         let stat = fstat(&fd).map_err(Fault::io("cannot look at", &path))?;
-        check(&stat, SFlag::S_IFDIR, privacy.forbidden_bits(), &path)?;
+        check(&stat, SFlag::S_IFDIR, privacy, &path)?;
         Ok(Dir { fd, path })
     }
 
@@ -151,19 +158,21 @@ impl Dir {
     pub fn file(&self, name: &str, access: OFlag) -> Result<File, Fault> {
         let path = self.path.join(name);
         let (file, stat) = self.open_file(name, access)?;
-        check(
-            &stat,
-            SFlag::S_IFREG,
-            Privacy::Private.forbidden_bits(),
-            &path,
-        )?;
+        check(&stat, SFlag::S_IFREG, Privacy::Private, &path)?;
         Ok(file)
     }
 
     fn open_file(&self, name: &str, access: OFlag) -> Result<(File, FileStat), Fault> {
         let path = self.path.join(name);
-        let fd = openat(&self.fd, name, OPEN | access, Mode::empty())
-            .map_err(|errno| open_fault(errno, &path))?;
+        let fd = openat(&self.fd, name, OPEN | access, Mode::empty()).map_err(|errno| {
+            open_fault(
+                errno,
+                self.fd.as_fd(),
+                OsStr::new(name),
+                SFlag::S_IFREG,
+                &path,
+            )
+        })?;
         let stat = fstat(&fd).map_err(Fault::io("cannot look at", &path))?;
         Ok((File::from(fd), stat))
     }
@@ -182,12 +191,7 @@ impl Dir {
     pub fn read_readable(&self, name: &str, cap: usize) -> Result<(Vec<u8>, i64), Fault> {
         let path = self.path.join(name);
         let (file, stat) = self.open_file(name, OFlag::O_RDONLY)?;
-        check(
-            &stat,
-            SFlag::S_IFREG,
-            Privacy::Readable.forbidden_bits(),
-            &path,
-        )?;
+        check(&stat, SFlag::S_IFREG, Privacy::Readable, &path)?;
         Ok((read_capped(file, cap, &path)?, stat.st_mtime))
     }
 
@@ -244,8 +248,17 @@ impl Dir {
     }
 
     fn remove(&self, name: &str, flags: UnlinkatFlags) -> Result<(), Fault> {
+        let wrong = |what| {
+            Err(Fault::untrusted(
+                &self.path.join(name),
+                what,
+                Mend::MoveAway,
+            ))
+        };
         match unlinkat(&self.fd, name, flags) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(Errno::EISDIR) => wrong("is a directory"),
+            Err(Errno::ENOTEMPTY) => wrong("has something in it that is none of ours"),
             Err(errno) => Err(Fault::io("cannot remove", &self.path.join(name))(errno)),
         }
     }
@@ -282,33 +295,42 @@ fn sync_parent(path: &Path) -> Result<(), Fault> {
     synced.map_err(Fault::io("cannot sync", parent))
 }
 
-/// Says what an error on opening means: `O_NOFOLLOW` answers a link with ELOOP (or ENOTDIR where a
-/// directory was asked for), a socket or a device without driver with ENXIO.
-fn open_fault(errno: Errno, path: &Path) -> Fault {
-    match errno {
-        Errno::ELOOP => Fault::untrusted(path, "is a symbolic link"),
-        Errno::ENOTDIR => Fault::untrusted(path, "is not a directory"),
-        Errno::EISDIR | Errno::ENXIO => Fault::untrusted(path, "is not a regular file"),
-        errno => Fault::io("cannot open", path)(errno),
+/// Links, sockets and devices are often an error on opening already, and each another one.
+fn open_fault(errno: Errno, at: BorrowedFd<'_>, name: &OsStr, kind: SFlag, path: &Path) -> Fault {
+    let there = match errno {
+        Errno::ENOENT => None,
+        _ => fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok(),
+    };
+    match there.and_then(|stat| other_kind(&stat, kind)) {
+        Some(what) => Fault::untrusted(path, what, Mend::MoveAway),
+        None => Fault::io("cannot open", path)(errno),
     }
 }
 
-fn check(stat: &FileStat, kind: SFlag, forbidden: u32, path: &Path) -> Result<(), Fault> {
-    let no = |what| Err(Fault::untrusted(path, what));
-    if stat.st_mode & SFlag::S_IFMT.bits() != kind.bits() {
-        return no(match kind {
-            SFlag::S_IFDIR => "is not a directory",
-            _ => "is not a regular file",
-        });
+/// What it is instead of what it should be.
+fn other_kind(stat: &FileStat, kind: SFlag) -> Option<&'static str> {
+    let is = |kind: SFlag| stat.st_mode & SFlag::S_IFMT.bits() == kind.bits();
+    match kind {
+        kind if is(kind) => None,
+        _ if is(SFlag::S_IFLNK) => Some("is a symbolic link"),
+        SFlag::S_IFDIR => Some("is not a directory"),
+        _ => Some("is not a regular file"),
+    }
+}
+
+fn check(stat: &FileStat, kind: SFlag, privacy: Privacy, path: &Path) -> Result<(), Fault> {
+    let no = |what, mend| Err(Fault::untrusted(path, what, mend));
+    if let Some(what) = other_kind(stat, kind) {
+        return no(what, Mend::MoveAway);
     }
     if stat.st_uid != 0 && stat.st_uid != geteuid().as_raw() {
-        return no("does not belong to root");
+        return no("does not belong to root", Mend::Command("chown root"));
     }
-    if stat.st_mode & forbidden != 0 {
-        return no("is open to others");
+    if stat.st_mode & privacy.forbidden_bits() != 0 {
+        return no("is open to others", privacy.mend());
     }
     if kind == SFlag::S_IFREG && stat.st_nlink != 1 {
-        return no("has a second name (hard link)");
+        return no("has a second name (hard link)", Mend::MoveAway);
     }
     Ok(())
 }
@@ -322,6 +344,10 @@ fn read_capped(file: File, cap: usize, path: &Path) -> Result<Vec<u8>, Fault> {
         .map_err(Fault::io("cannot read", path))?;
     match content.len() <= cap {
         true => Ok(content),
-        false => Err(Fault::untrusted(path, "is larger than any of ours")),
+        false => Err(Fault::untrusted(
+            path,
+            "is larger than any of ours",
+            Mend::MoveAway,
+        )),
     }
 }

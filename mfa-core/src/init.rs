@@ -6,8 +6,7 @@
 
 use nix::errno::Errno;
 
-use crate::fault::Fault;
-use crate::fault::absent_as_none;
+use crate::fault::{Fault, Ours, absent_as_none};
 use crate::file::{Dir, Privacy};
 use crate::key::{self, Key};
 use crate::lock::ADMIN_PATIENCE;
@@ -156,10 +155,17 @@ pub(crate) fn open_store(root: &Root, key: &Key) -> Result<Dir, Fault> {
 
 /// Nothing here is believed: it only chooses between words for the log.
 fn why_unverified(mark: &[u8], key: &Key, path: std::path::PathBuf) -> Fault {
-    let line = format!("key = \"{}\"", key.id());
-    match String::from_utf8_lossy(mark).lines().any(|l| l == line) {
-        true => Fault::damaged(&path, "is damaged or was altered (its MAC does not fit)"),
-        false => Fault::OtherKey { path },
+    let (text, ours) = (String::from_utf8_lossy(mark), Ours::Mark);
+    let mut ids = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("key = \"")?.strip_suffix('"'));
+    match ids.any(|id| id != key.id()) {
+        true => Fault::OtherKey { path, ours },
+        false => Fault::Damaged {
+            path,
+            what: "is damaged or was altered (its MAC does not fit)",
+            ours,
+        },
     }
 }
 

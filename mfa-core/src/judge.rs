@@ -5,6 +5,7 @@ use crate::block::State;
 use crate::device::{Device, Step};
 use crate::fault::Fault;
 use crate::record::Record;
+use crate::traces::without_traces;
 
 /// An answer, weighed against the record as far as the record alone tells.
 pub enum Presented {
@@ -22,7 +23,9 @@ impl Presented {
     pub fn new(record: &Record, answer: Answer) -> Result<Presented, Fault> {
         Ok(match answer {
             Answer::Codes(codes) => Presented::Codes(codes),
-            Answer::Backup(code) => Presented::Backup(record.backup.find(&code)?),
+            Answer::Backup(code) => {
+                Presented::Backup(without_traces(|| record.backup.find(&code))?)
+            }
         })
     }
 
@@ -100,7 +103,7 @@ pub fn judge(
     match presented {
         Presented::Backup(None) => Err(Miss::Wrong { clock_off: None }),
         Presented::Backup(Some(code)) => judge_backup(record, state, *code),
-        Presented::Codes(codes) => judge_codes(record, state, codes, now),
+        Presented::Codes(codes) => without_traces(|| judge_codes(record, state, codes, now)),
     }
 }
 

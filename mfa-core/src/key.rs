@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Ours};
 use crate::file::Dir;
 use crate::paths::Root;
 use crate::random;
@@ -31,13 +31,14 @@ const MAC_LINE: usize = MAC_PREFIX.len() + 64 + 1;
 /// 32 random bytes that exist on this machine alone, and a public id that tells keys apart.
 pub struct Key {
     id: [u8; ID],
-    bytes: Zeroizing<[u8; KEY]>,
+    /// In one place: each move of an array leaves a copy behind.
+    bytes: Box<Zeroizing<[u8; KEY]>>,
 }
 
 impl Key {
     /// A new random key.
     pub fn generate() -> Result<Key, Fault> {
-        let mut bytes = Zeroizing::new([0; KEY]);
+        let mut bytes = Box::new(Zeroizing::new([0; KEY]));
         random::fill(bytes.as_mut_slice())?;
         Ok(Key {
             id: random::bytes()?,
@@ -51,7 +52,11 @@ impl Key {
         match etc.read(FILE, LENGTH) {
             Ok(text) => {
                 let text = Zeroizing::new(text);
-                Key::decode(&text).ok_or_else(|| Fault::damaged(&path, "is not a key"))
+                Key::decode(&text).ok_or(Fault::Damaged {
+                    path,
+                    what: "is not a key",
+                    ours: Ours::Key,
+                })
             }
             Err(fault) if fault.is_absence() => Err(Fault::NoKey { path }),
             Err(fault) => Err(fault),
@@ -74,7 +79,7 @@ impl Key {
         let (id, key) = (rest.get(..2 * ID)?, rest.get(2 * ID..)?.strip_prefix(b" ")?);
         let mut decoded = Key {
             id: [0; ID],
-            bytes: Zeroizing::new([0; KEY]),
+            bytes: Box::new(Zeroizing::new([0; KEY])),
         };
         decode_hex(id, &mut decoded.id)?;
         decode_hex(key, decoded.bytes.as_mut_slice())?;

@@ -41,6 +41,7 @@ pub mod spend;
 pub mod state;
 pub mod store;
 pub mod throttle;
+pub mod traces;
 pub mod uri;
 pub mod user;
 pub mod verdict;

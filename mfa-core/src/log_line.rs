@@ -148,18 +148,26 @@ const LONGEST: usize = 256;
 fn clean(value: &str) -> String {
     let escaped = value.chars().take(LONGEST).map(|c| match c {
         ' ' | '"' | '=' | '\\' => format!("\\x{:02x}", u32::from(c)),
-        c if c.is_control() || c.is_whitespace() => c.escape_unicode().to_string(),
-        c => c.to_string(),
+        c => visible(c),
     });
     escaped.collect()
+}
+
+/// Without characters that steer a terminal or cannot be seen.
+fn visible(c: char) -> String {
+    match c {
+        '\'' | '"' | '\\' => c.to_string(),
+        c if c.is_control() || c.is_whitespace() => c.escape_unicode().to_string(),
+        c => c.escape_debug().to_string(),
+    }
 }
 
 fn quoted(value: &dyn Display) -> String {
     let text = value.to_string();
     let escaped = text.chars().take(4 * LONGEST).map(|c| match c {
         '"' => "'".to_owned(),
-        c if c.is_control() => c.escape_unicode().to_string(),
-        c => c.to_string(),
+        ' ' => c.to_string(),
+        c => visible(c),
     });
     escaped.collect()
 }
@@ -246,6 +254,12 @@ mod tests {
             text.contains("user=a\\u{a}b\\x20c\\x3d\\u{1b}[2J\\x22 method=backup left=3"),
             "{text}"
         );
+        let text = line(
+            "al\u{202e}ice\u{200b}",
+            &granted(Method::Backup { left: 3 }),
+        )
+        .1;
+        assert!(text.contains("al\\u{202e}ice\\u{200b} "), "{text}");
         let fault = Fault::OtherUser {
             path: "/x".into(),
             user: "a\"\n".to_owned(),

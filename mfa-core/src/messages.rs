@@ -2,6 +2,7 @@
 
 use crate::config::Day;
 use crate::judge::Miss;
+use crate::user::shown;
 use crate::verdict::{Grant, Method, Refusal};
 
 /// From how many backup codes on a login tells how to get new ones.
@@ -76,7 +77,8 @@ pub fn not_enrolled_yet(user: &str, until: Day, days: i64) -> String {
     };
     format!(
         "You have no second factor yet. After {until} (UTC) you cannot log in without one: {left}. \
-         Get one with: sudo mfa-admin enroll {user}"
+         Get one with: sudo mfa-admin enroll {}",
+        shown(user)
     )
 }
 
@@ -96,7 +98,10 @@ fn codes_left(left: usize, user: &str) -> String {
         left => format!("{left} backup codes are left."),
     };
     match left {
-        0..=FEW => format!("{count} Get new ones with: sudo mfa-admin regenerate {user}"),
+        0..=FEW => format!(
+            "{count} Get new ones with: sudo mfa-admin regenerate {}",
+            shown(user)
+        ),
         _ => count,
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::backup::{BackupSet, CODES, Cost, Digest};
 use crate::device::{Algorithm, Device, Shape};
-use crate::fault::Fault;
+use crate::fault::{Fault, Ours};
 use crate::key::{Key, decode_hex};
 
 /// Sixteen random bytes, new with every write: they tie a record to its own state.
@@ -152,7 +152,10 @@ impl Record {
         let Some(body) = key.verify(text) else {
             return Err(why_unverified(text, key, path));
         };
-        let damaged = || Fault::damaged(path, "is not a record that this version can read");
+        let damaged = || match heading_of(body) {
+            Some(heading) if heading.version != VERSION => other_version(path),
+            _ => Fault::damaged(path, "is not a record that this version can read"),
+        };
         let file: File = toml::from_str(body).map_err(|_| damaged())?;
         let record = file.into_record(key).ok_or_else(damaged)?;
         record.is_sound().then_some(record).ok_or_else(damaged)
@@ -216,6 +219,8 @@ fn open_backup(set: FileBackup, user: &str, uid: u32, key: &Key) -> Option<Backu
     let id = from_hex(&set.set)?;
     let sealed = HEXLOWER.decode(set.tag_key.as_bytes()).ok()?;
     let opened = key.open(&owner_of(user, uid, &id), &sealed)?;
+    let mut tag_key = Box::new(Zeroizing::new([0; 32]));
+    (opened.len() == tag_key.len()).then(|| tag_key.copy_from_slice(&opened))?;
     let digest = |(digest, tag): (&String, &String)| {
         Some(Digest {
             digest: from_hex(digest)?,
@@ -232,7 +237,7 @@ fn open_backup(set: FileBackup, user: &str, uid: u32, key: &Key) -> Option<Backu
             iterations: set.iterations,
             parallelism: set.parallelism,
         },
-        tag_key: Zeroizing::new(opened.as_slice().try_into().ok()?),
+        tag_key,
         digests: pairs.map(digest).collect::<Option<_>>()?,
     })
 }
@@ -251,18 +256,25 @@ fn from_hex<const N: usize>(hex: &str) -> Option<[u8; N]> {
     decode_hex(hex.as_bytes(), &mut bytes).map(|()| bytes)
 }
 
+fn heading_of(text: &str) -> Option<Heading> {
+    toml::from_str(text).ok()
+}
+
+fn other_version(path: &Path) -> Fault {
+    Fault::damaged(
+        path,
+        "was written by another version of pam_mfa. Install that one",
+    )
+}
+
 /// Nothing here is believed: it only chooses between words for the log.
 fn why_unverified(text: &[u8], key: &Key, path: &Path) -> Fault {
-    let heading = std::str::from_utf8(text)
-        .ok()
-        .and_then(|t| toml::from_str::<Heading>(t).ok());
-    match heading {
+    match std::str::from_utf8(text).ok().and_then(heading_of) {
         Some(heading) if heading.key != key.id() => Fault::OtherKey {
             path: path.to_path_buf(),
+            ours: Ours::Record,
         },
-        Some(heading) if heading.version != VERSION => {
-            Fault::damaged(path, "was written by another version of pam_mfa")
-        }
+        Some(heading) if heading.version != VERSION => other_version(path),
         _ => Fault::damaged(path, "is damaged or was altered (its MAC does not fit)"),
     }
 }

@@ -15,6 +15,7 @@ use crate::lock::{ADMIN_PATIENCE, Lock};
 use crate::paths::Root;
 use crate::record::{self, Record, RecordId};
 use crate::state::StateDir;
+use crate::traces::without_traces;
 use crate::user;
 
 /// The directory of the records.
@@ -44,8 +45,8 @@ impl Store {
     /// # Errors
     /// `NoKey`, `NoStore` if one of them is not there; anything that is wrong with them.
     pub fn open(root: &Root) -> Result<Store, Fault> {
-        let key = init::open_key(root)?;
-        let data = init::open_store(root, &key)?;
+        let key = without_traces(|| init::open_key(root))?;
+        let data = without_traces(|| init::open_store(root, &key))?;
         // A backup of ours leaves the state out: what was used is not known then, but it is no
         // reason to lock everybody out.
         let states = absent_as_none(data.dir(STATE))?;
@@ -66,7 +67,7 @@ impl Store {
             return Ok(None);
         };
         let path = self.path_of(uid);
-        let record = Record::decode(&text, &self.key, &path)?;
+        let record = without_traces(|| Record::decode(&text, &self.key, &path))?;
         match record.uid == uid {
             true => Ok(Some(record)),
             false => Err(Fault::damaged(&path, "is the record of another user id")),

@@ -58,6 +58,23 @@ impl Directory for NameService {
     }
 }
 
+/// A name for people: as a shell takes it, and without characters that steer a terminal.
+pub fn shown(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+    if name
+        .chars()
+        .all(|c| plain(c) || (!c.is_ascii() && c.is_alphanumeric()))
+    {
+        return name.to_owned();
+    }
+    let escaped = name.chars().map(|c| match c {
+        '\'' => "'\\''".to_owned(),
+        '"' | '\\' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    });
+    format!("'{}'", escaped.collect::<String>())
+}
+
 fn is_plausible(name: &str) -> bool {
     let fits = !name.is_empty() && name.len() <= LONGEST;
     fits && name != "." && name != ".." && !name.contains(|c: char| c == '/' || c.is_control())
@@ -71,6 +88,23 @@ mod tests {
     fn root_is_zero_and_nobody_else_is_made_up() {
         assert_eq!(uid_of("root").unwrap(), Some(0));
         assert_eq!(uid_of("no-such-user-here").unwrap(), None);
+    }
+
+    #[test]
+    fn names_are_shown_as_a_shell_takes_them() {
+        for (name, text) in [
+            ("alice", "alice"),
+            ("user@domain", "user@domain"),
+            ("jürgen", "jürgen"),
+            ("Anna Lena", "'Anna Lena'"),
+            ("DOMAIN\\user", "'DOMAIN\\user'"),
+            ("a'b", "'a'\\''b'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("al\u{202e}ice", "'al\\u{202e}ice'"),
+            ("a\u{1b}[2J", "'a\\u{1b}[2J'"),
+        ] {
+            assert_eq!(shown(name), text);
+        }
     }
 
     #[test]

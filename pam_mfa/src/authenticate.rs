@@ -9,6 +9,7 @@ use mfa_core::log_line::Level;
 use mfa_core::login::{Host, Request, login, refuse};
 use mfa_core::options::Options;
 use mfa_core::paths::Root;
+use mfa_core::traces::without_traces;
 use mfa_core::verdict::{Grant, Refusal, Verdict};
 use pam::constants::{PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::{AuthTok, RHost, Service, Tty};
@@ -38,10 +39,10 @@ pub fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Pa
     static QUIET: Once = Once::new();
     QUIET.call_once(|| std::panic::set_hook(Box::new(log_panic)));
     ffi::fail_delay(pamh, FAIL_DELAY);
-    let verdict = match request(pamh) {
+    let verdict = without_traces(|| match request(pamh) {
         Ok(request) => decide(pamh, request, words, flags & PAM_SILENT != 0),
         Err(refusal) => Verdict::Refused(vec![refusal]),
-    };
+    });
     if let Verdict::Granted(Grant {
         password: Some(password),
         ..

@@ -22,10 +22,12 @@ pub mod locate;
 pub mod lock;
 pub mod log;
 pub mod machine;
+pub mod memory;
 pub mod oath;
 pub mod outcome;
 #[allow(unsafe_code)]
 pub mod pam;
+pub mod process;
 pub mod protocol;
 pub mod pty;
 pub mod sandbox;

@@ -58,6 +58,7 @@ impl Outcome {
                 descriptors,
                 ..
             } => self.memory.push((rss_kib, descriptors)),
+            Event::Changed { .. } => {}
         }
     }
 

@@ -1,4 +1,5 @@
-//! The real libpam, called as an application calls it. The one file here with `unsafe`.
+//! The real libpam, called as an application calls it, and what only the C library tells about a process.
+//! The one file here with `unsafe`.
 
 use std::{
     ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void},
@@ -6,6 +7,8 @@ use std::{
     path::Path,
     ptr, slice,
 };
+
+use zeroize::Zeroizing;
 
 /// All went well.
 pub const SUCCESS: c_int = 0;
@@ -269,7 +272,8 @@ extern "C" fn converse(
         // SAFETY: a message's text is a C string.
         let text = unsafe { CStr::from_ptr(message.text) }.to_string_lossy();
         match application.converse(message.style, &text) {
-            Reply::Text(bytes) => texts.push(Some(bytes)),
+            // Whatever is found in memory later on is not ours.
+            Reply::Text(bytes) => texts.push(Some(Zeroizing::new(bytes))),
             Reply::Null => texts.push(None),
             Reply::NullArray => return SUCCESS,
             Reply::Error(code) => return code,
@@ -281,7 +285,7 @@ extern "C" fn converse(
 }
 
 /// An array of answers as a module wants it: it frees the answers and the array itself.
-fn allocate(texts: &[Option<Vec<u8>>]) -> *mut RawResponse {
+fn allocate(texts: &[Option<Zeroizing<Vec<u8>>>]) -> *mut RawResponse {
     // SAFETY: zeroed memory is a valid array of responses; the size is not zero for libpam sends a message at least.
     let array = unsafe { libc::calloc(texts.len(), size_of::<RawResponse>()) };
     let array = array.cast::<RawResponse>();
@@ -310,4 +314,46 @@ extern "C" fn delay(status: c_int, usec: c_uint, application: *mut c_void) {
     // SAFETY: as in `converse`.
     let application = unsafe { &mut *application.cast::<Box<dyn Application>>() };
     application.delay(status, usec);
+}
+
+/// What the C library keeps for the whole process and no file below `/proc` shows, each with its name.
+pub fn process_wide() -> Vec<(String, String)> {
+    // SAFETY: a null pointer asks for the name, which lives until the next change of the locale.
+    let locale = unsafe { CStr::from_ptr(libc::setlocale(libc::LC_ALL, ptr::null())) };
+    // SAFETY: 0 asks for the mask and changes nothing.
+    let log_mask = unsafe { libc::setlogmask(0) };
+    let mut all = vec![
+        ("locale".to_owned(), format!("{locale:?}")),
+        ("log mask".to_owned(), log_mask.to_string()),
+    ];
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: zeroed memory is a valid action; a null pointer for the new one changes nothing.
+        let action = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            // What it leaves alone stays zero: two signals belong to the C library itself.
+            libc::sigaction(signal, ptr::null(), &mut action);
+            action
+        };
+        let action = (action.sa_sigaction, action.sa_flags);
+        all.push((format!("signal {signal}"), format!("{action:?}")));
+    }
+    all
+}
+
+/// Takes a name in the system's log, as a daemon does; its lines go to standard error too.
+pub fn open_log(name: &'static CStr) {
+    // SAFETY: the C library keeps the pointer, and the name stays.
+    unsafe { libc::openlog(name.as_ptr(), libc::LOG_PERROR, libc::LOG_LOCAL5) };
+}
+
+/// Writes a line to the system's log.
+pub fn log(text: &CStr) {
+    // SAFETY: both are C strings, and the format takes one.
+    unsafe { libc::syslog(libc::LOG_NOTICE, c"%s".as_ptr(), text.as_ptr()) };
+}
+
+/// Writes out what C code has printed and the C library still holds.
+pub fn flush() {
+    // SAFETY: a null pointer stands for every stream.
+    unsafe { libc::fflush(ptr::null_mut()) };
 }

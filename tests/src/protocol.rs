@@ -4,7 +4,7 @@ use std::iter;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pam::Reply;
+use crate::{pam::Reply, process::Changes};
 
 /// Something that happened in `pam-client`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +50,15 @@ pub enum Event {
         /// Open file descriptors.
         descriptors: usize,
     },
+    /// What is not as it was before `pam_start`, with `--look`.
+    Changed {
+        /// Each thing with its name.
+        what: Changes,
+    },
 }
+
+/// The prompt of the client itself, with `--look`: `pam_end` has returned, and it waits.
+pub const LOOK: &str = "Look at me.";
 
 /// The answer to a prompt, as it stands on the line.
 #[derive(Clone, Debug, Serialize, Deserialize)]

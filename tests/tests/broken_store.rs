@@ -1,10 +1,7 @@
-//! A store that is not as it must be lets nobody in, asks nothing, and says in the log what to do.
+//! A store that is not there, or another one, lets nobody in, asks nothing, and says in the log what
+//! to do. What can be wrong with each file is in hostile_files.
 
-use std::{
-    fs::{self, File, Permissions},
-    os::unix::fs::{PermissionsExt, symlink},
-    process::Command,
-};
+use std::fs;
 
 use mfa_tests::{enrolled::Enrolled, pam, sandbox::Sandbox};
 
@@ -34,15 +31,11 @@ fn assert_refused(sandbox: &Sandbox, user: &str, code: i32, words: &[&str]) {
 #[track_caller]
 fn assert_tells_nothing(sandbox: &Sandbox, line: &str) {
     for path in [KEY, MARK, RECORD] {
-        let path = sandbox.path(path);
-        // A pipe would never end, nor would a file of a gigabyte.
-        if !fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() < 1 << 20) {
-            continue;
-        }
-        let text = fs::read(path).expect("read a file of ours");
-        let text = String::from_utf8_lossy(&text);
-        let mut words = text.split(|c: char| !c.is_alphanumeric());
-        let found = words.find(|word| word.len() >= 8 && line.contains(word));
+        // It may be what is missing.
+        let text = fs::read_to_string(sandbox.path(path)).unwrap_or_default();
+        let words_of = |text| str::split(text, |c: char| !c.is_alphanumeric());
+        let told: Vec<&str> = words_of(line).filter(|word| word.len() >= 8).collect();
+        let found = words_of(&text).find(|word| told.contains(word));
         assert_eq!(found, None, "{line}");
     }
 }
@@ -134,37 +127,6 @@ fn the_key_of_another_machine_lets_nobody_in() {
 }
 
 #[test]
-fn a_key_that_is_junk_lets_nobody_in() {
-    let (sandbox, _) = Sandbox::with_alice();
-    let key = fs::read(sandbox.path(KEY)).expect("read the key");
-    for junk in [&b""[..], &key[1..], &[0; 64], &[b'x'; 1 << 16]] {
-        fs::write(sandbox.path(KEY), junk).expect("write a key");
-        assert_fault(&sandbox, &[&path(&sandbox, KEY)]);
-    }
-}
-
-#[test]
-fn a_flipped_byte_anywhere_in_a_record_is_noticed() {
-    let (sandbox, alice) = Sandbox::with_alice();
-    let record = fs::read(sandbox.path(RECORD)).expect("read the record");
-    for at in (0..record.len()).step_by(97).chain([record.len() - 1]) {
-        let mut flipped = record.clone();
-        flipped[at] ^= 1;
-        fs::write(sandbox.path(RECORD), flipped).expect("write the record");
-        assert_fault(
-            &sandbox,
-            &[
-                &path(&sandbox, RECORD),
-                "mfa-admin disable",
-                "mfa-admin enroll",
-            ],
-        );
-    }
-    fs::write(sandbox.path(RECORD), record).expect("write the record");
-    assert_mended(&sandbox, &alice);
-}
-
-#[test]
 fn somebody_elses_record_is_no_way_in() {
     let (sandbox, alice) = Sandbox::with_alice();
     let bob = "var/lib/pam_mfa/users/2002.toml";
@@ -229,77 +191,6 @@ fn a_uid_that_was_given_to_somebody_else_is_no_way_in() {
 }
 
 #[test]
-fn a_hostile_record_is_refused_at_once() {
-    type Make = fn(&Sandbox);
-    let hostile: [(&str, Make); 9] = [
-        ("is a symbolic link", |sandbox| {
-            replace(sandbox, |to| symlink("../../../../old", to).expect("link"))
-        }),
-        ("is a symbolic link", |sandbox| {
-            replace(sandbox, |to| symlink("/nowhere", to).expect("link"))
-        }),
-        ("has a second name", |sandbox| {
-            replace(sandbox, |to| {
-                fs::hard_link(sandbox.path("old"), to).expect("link")
-            })
-        }),
-        ("is not a regular file", |sandbox| {
-            replace(sandbox, |to| fs::create_dir(to).expect("make a folder"))
-        }),
-        ("is not a regular file", |sandbox| replace(sandbox, mkfifo)),
-        ("is open to others", |sandbox| chmod(sandbox, 0o640)),
-        ("is open to others", |sandbox| chmod(sandbox, 0o602)),
-        ("is larger than any of ours", |sandbox| grow(sandbox)),
-        ("is damaged", |sandbox| {
-            fs::write(sandbox.path(RECORD), "").expect("empty the record")
-        }),
-    ];
-    for (what, make) in hostile {
-        let (sandbox, _) = Sandbox::with_alice();
-        make(&sandbox);
-        assert_fault(&sandbox, &[&path(&sandbox, RECORD), what]);
-    }
-}
-
-fn replace(sandbox: &Sandbox, by: impl FnOnce(&std::path::Path)) {
-    let record = sandbox.path(RECORD);
-    fs::rename(&record, sandbox.path("old")).expect("move the record away");
-    by(&record);
-}
-
-fn mkfifo(path: &std::path::Path) {
-    let status = Command::new("mkfifo").arg(path).status();
-    assert!(status.expect("run mkfifo").success());
-}
-
-fn chmod(sandbox: &Sandbox, mode: u32) {
-    let mode = Permissions::from_mode(mode);
-    fs::set_permissions(sandbox.path(RECORD), mode).expect("change the mode");
-}
-
-fn grow(sandbox: &Sandbox) {
-    let file = File::options().write(true).open(sandbox.path(RECORD));
-    file.expect("open the record")
-        .set_len(1 << 30)
-        .expect("grow the record");
-}
-
-#[test]
-fn folders_that_are_open_to_others_let_nobody_in() {
-    for (folder, mode) in [
-        ("etc/pam_mfa", 0o775),
-        ("var/lib/pam_mfa", 0o750),
-        ("var/lib/pam_mfa/users", 0o701),
-        ("var/lib/pam_mfa/state", 0o711),
-        ("var/lib/pam_mfa/state/2001", 0o755),
-    ] {
-        let (sandbox, _) = Sandbox::with_alice();
-        fs::set_permissions(sandbox.path(folder), Permissions::from_mode(mode)).expect("chmod");
-        assert_fault(&sandbox, &[&path(&sandbox, folder), "is open to others"]);
-    }
-}
-
-#[test]
 fn a_configuration_that_is_not_understood_lets_nobody_in() {
     let (sandbox, alice) = Sandbox::with_alice();
     let wrong = [
@@ -322,15 +213,6 @@ fn a_configuration_that_is_not_understood_lets_nobody_in() {
     }
     sandbox.write(CONFIG, "# nothing\n");
     assert_mended(&sandbox, &alice);
-}
-
-#[test]
-fn a_configuration_that_others_may_write_lets_nobody_in() {
-    let (sandbox, _) = Sandbox::with_alice();
-    sandbox.write(CONFIG, "tries = 3\n");
-    let mode = Permissions::from_mode(0o666);
-    fs::set_permissions(sandbox.path(CONFIG), mode).expect("change the mode");
-    assert_fault(&sandbox, &[&path(&sandbox, CONFIG), "is open to others"]);
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn ruling(root: &Root, config: &Config, user: &str, options: &Check) -> Result<S
     let unready = policy::unready(config, &login, &NameService, time::now())?;
     Ok(match unready {
         Unready::Denied { rule } => {
-            let user = user.escape_debug();
+            let user = user::shown(user);
             format!(
                 "{who}: asked and refused (not enrolled; {rule}). \
                  Enroll with: mfa-admin enroll {user}"

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use mfa_core::enrollment::{self, Error};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
+use mfa_core::user::shown;
 
 use crate::cli::Disable;
 use crate::stream::Stream;
@@ -30,7 +31,7 @@ pub fn run(root: &Root, options: &Disable) -> Result<()> {
 
 fn whom(store: &Store, options: &Disable) -> Result<(u32, String)> {
     match (&options.user, options.uid) {
-        (Some(user), _) => Ok((enrollment::find(store, user)?, user.clone())),
+        (Some(user), _) => Ok((enrollment::find(store, user)?, shown(user))),
         (None, Some(uid)) => Ok((uid, format!("uid {uid}"))),
         // The command line does not let this through.
         (None, None) => Err(anyhow!("name a user")),

@@ -11,6 +11,7 @@ use mfa_core::init::init;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
 use mfa_core::uri;
+use mfa_core::user::shown;
 
 use crate::backup_file::BackupFile;
 use crate::cli::Enroll;
@@ -134,7 +135,7 @@ impl Done {
     }
 
     fn summary(&self, user: &str) -> String {
-        let device = &self.device;
+        let (user, device) = (shown(user), &self.device);
         match self.verified {
             true => format!(
                 "{user} is enrolled. From now on a login asks for a code from the device {device}; \

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use mfa_core::overview::{self, DeviceView};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
+use mfa_core::user::shown;
 
 use crate::cli::List;
 use crate::json::{self, Entry, User};
@@ -69,7 +70,7 @@ fn row((_, seen): &overview::Entry) -> Option<Row> {
     let labels: Vec<&str> = devices.iter().map(|device| &*device.label).collect();
     let enrolled = devices.iter().map(|device| device.enrolled).max();
     Some([
-        seen.user.escape_debug().to_string(),
+        shown(&seen.user),
         labels.join(", "),
         verified(devices).to_owned(),
         seen.backup_left

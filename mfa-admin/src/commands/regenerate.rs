@@ -7,6 +7,7 @@ use mfa_core::backup::{BackupSet, Cost};
 use mfa_core::enrollment;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
+use mfa_core::user::shown;
 
 use crate::backup_file::BackupFile;
 use crate::cli::{HandingOver, Regenerate};
@@ -92,7 +93,8 @@ fn tell(
         return Ok(goes_on);
     }
     terminal.say(&format!(
-        "{user} has ten new backup codes; the old ones do not work any more."
+        "{} has ten new backup codes; the old ones do not work any more.",
+        shown(user)
     ))?;
     codes::say_where(terminal, handing_over)?;
     Ok(goes_on)

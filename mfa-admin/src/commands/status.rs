@@ -7,6 +7,7 @@ use mfa_core::backup::CODES;
 use mfa_core::overview::{DeviceView, Overview};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
+use mfa_core::user::shown;
 
 use crate::cli::Status;
 use crate::json::{self, User};
@@ -23,7 +24,7 @@ pub fn run(root: &Root, options: &Status) -> Result<()> {
 
 fn show(seen: &Overview) -> io::Result<()> {
     let mut out = stdout();
-    writeln!(out, "{} (uid {})", seen.user.escape_debug(), seen.uid)?;
+    writeln!(out, "{} (uid {})", shown(&seen.user), seen.uid)?;
     for device in &seen.devices {
         show_device(&mut out, device)?;
     }
@@ -49,7 +50,7 @@ fn asked_for(seen: &Overview) -> String {
         tries => format!("{tries} failed tries"),
     };
     if seen.suspended {
-        let user = seen.user.escape_debug();
+        let user = shown(&seen.user);
         return format!("a backup code only (suspend_after), until: mfa-admin unlock {user}");
     }
     match seen.free.run() {
@@ -87,7 +88,7 @@ fn field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
 }
 
 fn what_to_do(seen: &Overview) -> String {
-    let user = seen.user.escape_debug();
+    let user = shown(&seen.user);
     let trouble = match seen.state_is_known {
         false => {
             "What was used cannot be read: a login takes three verification codes in a row, and \

@@ -6,6 +6,7 @@ use anyhow::Result;
 use mfa_core::enrollment;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
+use mfa_core::user::shown;
 
 use crate::cli::Unlock;
 
@@ -14,13 +15,14 @@ pub fn run(root: &Root, options: &Unlock) -> Result<()> {
     let user = &options.user;
     let store = Store::open(root)?;
     enrollment::unlock(&store, user)?;
+    let name = shown(user);
     let asks = match super::seen(root, &store, user)?.free.run() {
         1 => "A login asks for one code".to_owned(),
-        run => format!("A login still asks for {run} codes in a row; see: mfa-admin status {user}"),
+        run => format!("A login still asks for {run} codes in a row; see: mfa-admin status {name}"),
     };
     writeln!(
         stdout(),
-        "The failed attempts of {user} are forgotten. {asks}."
+        "The failed attempts of {name} are forgotten. {asks}."
     )?;
     Ok(())
 }

@@ -15,8 +15,11 @@ use std::{
 
 use mfa_tests::{
     pam::{self, Application, Reply, Start, Transaction},
-    protocol::{Event, Steer},
+    process::{self, State},
+    protocol::{Event, LOOK, Steer},
 };
+use nix::{errno::Errno, unistd};
+use zeroize::Zeroizing;
 
 #[derive(Default)]
 struct Options {
@@ -39,6 +42,8 @@ struct Options {
     skip_authenticate: bool,
     /// Open a session too.
     session: bool,
+    /// Let somebody look at the process: tell what it is like, and wait after `pam_end`.
+    look: bool,
 }
 
 impl Options {
@@ -65,6 +70,7 @@ impl Options {
             "--silent" => &mut self.silent,
             "--skip-authenticate" => &mut self.skip_authenticate,
             "--session" => &mut self.session,
+            "--look" => &mut self.look,
             _ => return false,
         };
         *switch = true;
@@ -124,13 +130,42 @@ impl Application for Wire {
 
 /// The next answer; at the end of stdin the conversation fails, as if the user had gone.
 fn read() -> Reply {
-    let mut line = String::new();
-    // Twice: a test may let a system call fail once, and not always hits the module's.
-    let mut length = || io::stdin().read_line(&mut line);
-    match length().or_else(|_| length()).expect("read an answer") {
-        0 => Reply::Error(pam::CONV_ERR),
-        _ => steer(&line).into(),
+    let line = read_line();
+    match line.is_empty() {
+        true => Reply::Error(pam::CONV_ERR),
+        false => steer(&line).into(),
     }
+}
+
+/// The longest answer that a test gives.
+const LONGEST: usize = 4 << 20;
+
+/// Without the buffer of the standard library, which keeps what was typed. Nothing follows a line
+/// before the next prompt.
+fn read_line() -> Zeroizing<String> {
+    let mut line = Zeroizing::new(Vec::with_capacity(4096));
+    let mut part = Zeroizing::new([0; 4096]);
+    while !line.ends_with(b"\n") {
+        let length = read_part(part.as_mut_slice()).expect("read an answer");
+        if length == 0 {
+            break;
+        }
+        if line.len() + length > line.capacity() {
+            // A buffer that grows by itself leaves a copy behind.
+            let mut longer = Zeroizing::new(Vec::with_capacity(LONGEST));
+            longer.extend_from_slice(&line);
+            line = longer;
+        }
+        line.extend_from_slice(&part[..length]);
+    }
+    let line = std::mem::take(&mut *line);
+    Zeroizing::new(String::from_utf8(line).expect("a line in UTF-8"))
+}
+
+/// Twice: a test may let a system call fail once, and not always hits the module's.
+fn read_part(part: &mut [u8]) -> Result<usize, Errno> {
+    let mut read = || unistd::read(io::stdin(), part);
+    read().or_else(|_| read())
 }
 
 fn emit(event: &Event) {
@@ -149,12 +184,32 @@ fn result(call: &str, code: c_int) {
 
 fn main() {
     let options = Options::parse(env::args_os().skip(1));
+    let before = options.look.then(|| {
+        pam::open_log(c"host-app");
+        process::state()
+    });
     for round in 1..=options.rounds {
         transact(&options);
         if round == options.rounds.div_ceil(10) || round == options.rounds {
             report_memory(round);
         }
     }
+    if let Some(before) = before {
+        let_look(&before);
+    }
+}
+
+fn let_look(before: &State) {
+    // Nothing may have been printed past us.
+    pam::flush();
+    let what = process::changes(before, &process::state());
+    emit(&Event::Changed { what });
+    pam::log(c"still myself");
+    emit(&Event::Prompt {
+        style: pam::PROMPT_ECHO_OFF,
+        text: LOOK.to_owned(),
+    });
+    read_line();
 }
 
 fn transact(options: &Options) {

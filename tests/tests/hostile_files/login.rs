@@ -1,0 +1,53 @@
+//! Through the real libpam.
+
+use std::fs;
+
+use mfa_tests::need_root;
+
+use crate::{
+    place::Place,
+    scene::{Hostile, Scene},
+    thing::{COMMON, FLAWS, ROOTS, Thing},
+};
+
+#[test]
+fn a_store_in_which_nothing_is_hostile_lets_alice_in() {
+    Scene::new().assert_lets_in();
+}
+
+#[test]
+fn anything_else_in_place_of_a_file_or_directory_of_ours_is_refused_at_once() {
+    everywhere(&COMMON);
+}
+
+#[test]
+fn a_file_or_directory_that_is_not_as_we_made_it_is_refused_at_once() {
+    everywhere(&FLAWS);
+}
+
+#[test]
+fn devices_and_foreign_owners_are_refused_at_once() {
+    need_root!();
+    everywhere(&ROOTS);
+}
+
+fn everywhere(things: &[Thing]) {
+    for thing in things {
+        let places = Place::ALL.into_iter().filter(|place| (thing.fits)(*place));
+        places.for_each(|place| at(thing, place));
+    }
+}
+
+/// Alice is refused; bob, who is not enrolled, too, if nothing can be known of him either.
+fn at(thing: &Thing, place: Place) {
+    let Hostile { scene, path, words } = Hostile::new(thing, place);
+    scene.assert_fault("alice", &words);
+    if place.is_everybodys() {
+        scene.assert_fault("bob", &words);
+    } else {
+        let outcome = scene.sandbox.login("bob", &["123456"; 3]);
+        assert_eq!(outcome.errors, ["Wrong code."; 3]);
+    }
+    // Nothing was taken away.
+    assert!(fs::symlink_metadata(path).is_ok());
+}
