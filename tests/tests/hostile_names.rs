@@ -208,22 +208,22 @@ fn no_command_takes_a_hostile_name_whoever_it_leads_to() {
 
 /// Names that some name service has, as the log and as `list` and `status` show them.
 const ODD: [[&str; 3]; 16] = [
-    ["DOMAIN\\user", "DOMAIN\\x5cuser", "DOMAIN\\\\user"],
+    ["DOMAIN\\user", "DOMAIN\\x5cuser", "'DOMAIN\\user'"],
     ["user@domain", "user@domain", "user@domain"],
-    ["Anna Lena", "Anna\\x20Lena", "Anna Lena"],
+    ["Anna Lena", "Anna\\x20Lena", "'Anna Lena'"],
     ["jürgen", "jürgen", "jürgen"],
     ["ALICE", "ALICE", "ALICE"],
     ["日本", "日本", "日本"],
-    ["host$", "host$", "host$"],
+    ["host$", "host$", "'host$'"],
     ["-x", "-x", "-x"],
     ["--json", "--json", "--json"],
-    ["a=b", "a\\x3db", "a=b"],
-    ["o'neil", "o'neil", "o\\'neil"],
-    ["a\"b", "a\\x22b", "a\\\"b"],
-    ["%s%n", "%s%n", "%s%n"],
-    ["$(id)", "$(id)", "$(id)"],
+    ["a=b", "a\\x3db", "'a=b'"],
+    ["o'neil", "o'neil", "'o'\\''neil'"],
+    ["a\"b", "a\\x22b", "'a\"b'"],
+    ["%s%n", "%s%n", "'%s%n'"],
+    ["$(id)", "$(id)", "'$(id)'"],
     ["2001", "2001", "2001"],
-    ["a rhost=x", "a\\x20rhost\\x3dx", "a rhost=x"],
+    ["a rhost=x", "a\\x20rhost\\x3dx", "'a rhost=x'"],
 ];
 
 fn enrolled(json: &str) -> Enrolled {

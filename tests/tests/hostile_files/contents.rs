@@ -105,7 +105,7 @@ fn a_configuration_that_is_junk_is_refused_with_the_line() {
         (b"tries = ", "line 1"),
         (b"tries = 3\ntries = 4\n", "line 2"),
         (b"tries = -1\n", "line 1"),
-        (b"# \xff\n", "is not UTF-8 text"),
+        (b"# \xff\n", "line 1: the file is not UTF-8 text"),
     ] {
         fs::write(&path, junk).expect("spoil the configuration");
         let words = [format!("{}: {what}", path.display())];
