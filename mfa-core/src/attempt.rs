@@ -26,6 +26,8 @@ pub(crate) struct Case<'c> {
     pub first_pass: bool,
     /// What stood before the code.
     pub password: Option<Zeroizing<Vec<u8>>>,
+    /// Whether this try asked: one at what was typed before takes none from the others.
+    pub asked: bool,
 }
 
 /// How often the same code may be typed again before it counts as a wrong one.
@@ -36,7 +38,10 @@ impl Case<'_> {
     pub fn verdict(&mut self, talk: &mut dyn Talk) -> Verdict {
         let mut refusals = Vec::new();
         let asking = self.asking();
-        for _ in 0..self.tries(&asking) {
+        let mut left = self.tries(&asking);
+        while left > 0 {
+            self.password = None;
+            self.asked = self.request.options.first_pass == FirstPass::Use;
             match self.attempt(&asking, talk) {
                 Ok(grant) => {
                     self.throttle.iter_mut().for_each(Throttle::give_back);
@@ -53,6 +58,7 @@ impl Case<'_> {
             if refusals.last().is_some_and(Refusal::is_final) {
                 break;
             }
+            left -= u32::from(self.asked);
         }
         Verdict::Refused(refusals)
     }
@@ -123,6 +129,7 @@ impl Case<'_> {
         if options.first_pass == FirstPass::Use {
             return Err(Refusal::NoAnswer);
         }
+        self.asked = true;
         if options.forward_pass && typed == 0 {
             // That of the configuration asks for a code alone.
             let prompt = options.asking.prompt.as_deref().filter(|_| needed == 1);
@@ -149,6 +156,9 @@ impl Case<'_> {
 
     /// The code behind a password. The password is kept for the modules behind us.
     fn split(&mut self, typed: &[u8], needed: usize) -> Result<Option<Answer>, Refusal> {
+        if typed.len() > answer::LONGEST {
+            return Ok(None);
+        }
         let backup = match answer::backup_behind_password(typed) {
             Some((start, code)) if self.subject.has_backup_code(&code)? => {
                 Some((start, Answer::Backup(code)))

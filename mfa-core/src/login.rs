@@ -92,9 +92,6 @@ pub fn login(host: &Host, request: &Request, talk: &mut dyn Talk) -> Verdict {
             messages.iter().for_each(|text| talk.tell(text));
         }
         Verdict::NotAsked(not_asked) => {
-            for warning in &not_asked.warnings {
-                log_line::write_caution(host.log, request, warning);
-            }
             if let Some(until) = not_asked.until {
                 let days = until.number() - charge::day_of(host.clock.now());
                 talk.tell(&messages::not_enrolled_yet(&request.user, until, days));
@@ -153,11 +150,13 @@ fn identify(
     };
     let ruling = policy::rule(&config, &login, &NameService)?;
     log_line::write_debug(host.log, request, &ruling.rule);
+    for warning in &ruling.warnings {
+        log_line::write_caution(host.log, request, warning);
+    }
     if !ruling.asked {
         return Err(Stop::NotAsked(NotAsked {
             rule: ruling.rule,
             until: None,
-            warnings: ruling.warnings,
         }));
     }
     let store = Store::open(host.root)?;
@@ -174,11 +173,7 @@ fn identify(
             log_line::write_debug(host.log, request, &rule);
             Ok((config, Subject::Stranger(|| Refusal::NotEnrolled)))
         }
-        Unready::Skipped { rule, until } => Err(Stop::NotAsked(NotAsked {
-            rule,
-            until,
-            warnings: Vec::new(),
-        })),
+        Unready::Skipped { rule, until } => Err(Stop::NotAsked(NotAsked { rule, until })),
     }
 }
 
@@ -204,6 +199,7 @@ fn ask_until_right(
         throttle: subject.throttle(host.clock),
         first_pass: request.options.first_pass != FirstPass::No,
         password: None,
+        asked: false,
     };
     let verdict = case.verdict(talk);
     if let Some(caution) = case.throttle.as_ref().and_then(Throttle::caution) {

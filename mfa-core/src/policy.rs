@@ -93,10 +93,15 @@ fn required(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Rulin
         return Ok(Ruling::new(true, "there is no such user"));
     }
     let matching = matching(&who, login, names)?;
-    Ok(match matching.found {
-        Some(rule) => Ruling::new(true, format!("require.{rule}")),
-        None => Ruling {
-            warnings: matching.unknown,
+    Ok(match (matching.found, matching.unknown_groups.first()) {
+        (Some(rule), _) => Ruling::new(true, format!("require.{rule}")),
+        // A directory that is down may look like one that does not know the group.
+        (None, Some(group)) => Ruling {
+            warnings: vec![no_such_group("require.groups", group)],
+            ..Ruling::new(true, "require.groups names a group that is not known")
+        },
+        (None, None) => Ruling {
+            warnings: names_nobody(lists, names)?,
             ..Ruling::new(false, "require names neither the user nor a group of his")
         },
     })
@@ -105,16 +110,16 @@ fn required(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Rulin
 struct Matching {
     /// `users: alice`.
     found: Option<String>,
-    /// Groups that do not exist.
-    unknown: Vec<String>,
+    /// Groups that are not known.
+    unknown_groups: Vec<String>,
 }
 
 /// The first entry that names the login. Names that need no look-up come first.
 fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Matching, Fault> {
-    let mut unknown = Vec::new();
+    let mut unknown_groups = Vec::new();
     let found = |rule: String| Matching {
         found: Some(rule),
-        unknown: Vec::new(),
+        unknown_groups: Vec::new(),
     };
     if let Some(name) = lists.services.iter().find(|name| *name == login.service) {
         return Ok(found(format!("services: {name}")));
@@ -123,7 +128,7 @@ fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Match
     let Some(uid) = login.uid else {
         return Ok(Matching {
             found: None,
-            unknown,
+            unknown_groups,
         });
     };
     for name in &lists.users {
@@ -135,17 +140,17 @@ fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Match
         match names.is_member(login.user, name)? {
             Some(true) => return Ok(found(format!("groups: {name}"))),
             Some(false) => {}
-            None => unknown.push(no_such_group("require.groups", name)),
+            None => unknown_groups.push(name.clone()),
         }
     }
     Ok(Matching {
         found: None,
-        unknown,
+        unknown_groups,
     })
 }
 
 fn no_such_group(key: &str, name: &str) -> String {
-    format!("{key}: there is no group {name:?}, so it names nobody")
+    format!("{key}: there is no group {name:?}, so everybody may belong to it")
 }
 
 /// What becomes of a user who is not enrolled.
@@ -176,16 +181,21 @@ pub fn unready(
     names: &dyn Directory,
     now: i64,
 ) -> Result<Unready, Fault> {
-    let mut strictest: Option<(Unenrolled, String)> = None;
-    for (group, unenrolled) in &config.groups {
-        let stricter = strictest
-            .as_ref()
-            .is_none_or(|(held, _)| is_stricter(*unenrolled, *held));
-        if stricter && names.is_member(login.user, group)? == Some(true) {
-            strictest = Some((*unenrolled, format!("group.{group}.")));
+    let (mut mine, mut unknown) = (Vec::new(), Vec::new());
+    for (group, rule) in &config.groups {
+        let rule = (*rule, format!("group.{group}."));
+        match names.is_member(login.user, group)? {
+            Some(true) => mine.push(rule),
+            Some(false) => {}
+            // He may belong to it: it counts where it is stricter.
+            None => unknown.push(rule),
         }
     }
-    let (unenrolled, key) = strictest.unwrap_or((config.unenrolled, String::new()));
+    if mine.is_empty() {
+        mine.push((config.unenrolled, String::new()));
+    }
+    let all = mine.iter().min_by_key(leniency).into_iter().chain(&unknown);
+    let (unenrolled, key) = all.min_by_key(leniency).cloned().unwrap_or_default();
     let denied = |why: &str| {
         Ok(Unready::Denied {
             rule: format!("{key}{why}"),
@@ -196,7 +206,9 @@ pub fn unready(
         Unenrolled::Skip { until: Some(until) } if is_over(until, now) => {
             denied("skip_until is over")
         }
-        Unenrolled::Skip { until: Some(_) } if now < config.changed => {
+        Unenrolled::Skip { until: Some(_) }
+            if config.changed.is_some_and(|changed| now < changed) =>
+        {
             denied("skip_until, and the clock stands before the last change of the file")
         }
         Unenrolled::Skip { until } => Ok(Unready::Skipped {
@@ -210,12 +222,11 @@ fn is_over(until: Day, now: i64) -> bool {
     charge::day_of(now) > until.number()
 }
 
-fn is_stricter(one: Unenrolled, other: Unenrolled) -> bool {
-    let leniency = |unenrolled| match unenrolled {
+fn leniency((rule, _): &&(Unenrolled, String)) -> i64 {
+    match rule {
         Unenrolled::Deny => i64::MIN,
         Unenrolled::Skip { until } => until.map_or(i64::MAX, Day::number),
-    };
-    leniency(one) < leniency(other)
+    }
 }
 
 /// What in the whole configuration looks like an accident, whoever logs in.
@@ -236,13 +247,15 @@ pub fn accidents(config: &Config, names: &dyn Directory, now: i64) -> Result<Vec
         }
         for group in &lists.groups {
             if names.is_member("root", group)?.is_none() {
-                warnings.push(no_such_group(&format!("{key}.groups"), group));
+                let text = match key {
+                    "require" => no_such_group("require.groups", group),
+                    key => format!("{key}.groups: there is no group {group:?}"),
+                };
+                warnings.push(text);
             }
         }
     }
-    if names_nobody(&config.require, names)? {
-        warnings.push("require names nobody there is: nobody is asked".to_owned());
-    }
+    warnings.extend(names_nobody(&config.require, names)?);
     for group in config.groups.keys() {
         if names.is_member("root", group)?.is_none() {
             warnings.push(no_such_group(&format!("group.{group}"), group));
@@ -258,18 +271,16 @@ pub fn accidents(config: &Config, names: &dyn Directory, now: i64) -> Result<Vec
     Ok(warnings)
 }
 
-fn names_nobody(lists: &Lists, names: &dyn Directory) -> Result<bool, Fault> {
+/// Only users are named, and none of them is known.
+fn names_nobody(lists: &Lists, names: &dyn Directory) -> Result<Vec<String>, Fault> {
     for user in &lists.users {
         if names.uid_of(user)?.is_some() {
-            return Ok(false);
+            return Ok(Vec::new());
         }
     }
-    for group in &lists.groups {
-        if names.is_member("root", group)?.is_some() {
-            return Ok(false);
-        }
-    }
-    Ok(!lists.users.is_empty() || !lists.groups.is_empty())
+    let nobody = lists.groups.is_empty() && !lists.users.is_empty();
+    let warning = "require.users names nobody there is, so nobody is asked";
+    Ok(nobody.then(|| warning.to_owned()).into_iter().collect())
 }
 
 #[cfg(test)]
@@ -387,6 +398,29 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_is_not_known_makes_nothing_easier() {
+        assert!(asked("require.groups = ['nowhere']", "alice"));
+        assert!(asked(
+            "require.users = ['bob']\nrequire.groups = ['guests', 'nowhere']",
+            "alice"
+        ));
+        assert!(asked("exempt.groups = ['nowhere']", "alice"));
+        assert_eq!(
+            skipped(
+                "unenrolled = 'skip'\ngroup.nowhere.unenrolled = 'deny'",
+                "alice"
+            ),
+            None
+        );
+        assert_eq!(skipped("group.nowhere.unenrolled = 'skip'", "alice"), None);
+        let text = "unenrolled = 'skip'\ngroup.nowhere.unenrolled = 'skip'\ngroup.nowhere.skip_until = 2023-11-20";
+        assert_eq!(
+            skipped(text, "alice").unwrap().unwrap().to_string(),
+            "2023-11-20"
+        );
+    }
+
+    #[test]
     fn a_look_up_that_fails_decides_nothing() {
         for text in [
             "exempt.groups = ['lost']",
@@ -450,7 +484,7 @@ mod tests {
     fn a_clock_before_the_last_change_of_the_file_ends_the_skipping() {
         let text = "unenrolled = 'skip'\nskip_until = 2023-11-20";
         let config = Config {
-            changed: NOW + 1,
+            changed: Some(NOW + 1),
             ..config(text)
         };
         let ruled = unready(&config, &login("alice", "sshd", None), &Names, NOW).unwrap();
@@ -463,7 +497,7 @@ mod tests {
     fn what_looks_like_an_accident_is_named() {
         for (text, word) in [
             ("trusted_networks = ['0.0.0.0/0']", "every address"),
-            ("require.groups = ['nowhere']", "nobody is asked"),
+            ("require.groups = ['nowhere']", "everybody may belong"),
             ("require.users = ['nobody-there']", "nobody is asked"),
             (
                 "require.groups = ['nowhere', 'staff']",
@@ -485,7 +519,7 @@ mod tests {
             accidents(&config(sound), &Names, NOW).unwrap(),
             Vec::<String>::new()
         );
-        // A login that is not asked for such a reason says so, too.
+        // A login says so, too.
         let ruling = rule(
             &config("require.groups = ['nowhere']"),
             &login("alice", "sshd", None),

@@ -60,7 +60,8 @@ impl Directory for NameService {
 
 /// A name for people: as a shell takes it, and without characters that steer a terminal.
 pub fn shown(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-' | ':' | '/');
     if name
         .chars()
         .all(|c| plain(c) || (!c.is_ascii() && c.is_alphanumeric()))

@@ -26,8 +26,6 @@ pub struct NotAsked {
     pub rule: String,
     /// The last day on which that holds for a user who is not enrolled.
     pub until: Option<Day>,
-    /// What in the configuration looks like an accident.
-    pub warnings: Vec<String>,
 }
 
 /// Somebody was let in; the code is spent.

@@ -14,33 +14,34 @@ pub struct Arguments {
     pub root: Root,
     /// All else.
     pub options: Options,
+    /// What is unknown or malformed, each in its own words. A module that goes on without knowing
+    /// what was meant would be a hole.
+    pub problems: Vec<String>,
 }
 
 impl Arguments {
-    /// # Errors
-    /// Every argument that is unknown or malformed, in one text. A module that goes on without
-    /// knowing what was meant would be a hole.
-    pub fn parse(words: &[&CStr]) -> Result<Arguments, String> {
+    /// Reads all of them, whatever is wrong with some.
+    pub fn parse(words: &[&CStr]) -> Arguments {
         let mut arguments = Arguments::default();
-        let mut problems = Vec::new();
         for word in words {
             match word.to_str() {
                 Ok(word) => {
                     if let Err(problem) = arguments.take(word) {
-                        problems.push(format!("{word}: {problem}"));
+                        arguments.problems.push(format!("{word}: {problem}"));
                     }
                 }
-                Err(_) => problems.push("an argument that is not UTF-8".to_owned()),
+                Err(_) => {
+                    let problem = "an argument that is not UTF-8".to_owned();
+                    arguments.problems.push(problem);
+                }
             }
         }
         let options = &arguments.options;
         if options.asking.echo.is_some() && options.forward_pass {
-            problems.push("echo: would show the password that forward_pass asks for".to_owned());
+            let problem = "echo: would show the password that forward_pass asks for".to_owned();
+            arguments.problems.push(problem);
         }
-        match problems.is_empty() {
-            true => Ok(arguments),
-            false => Err(format!("PAM line: {}", problems.join("; "))),
-        }
+        arguments
     }
 
     fn take(&mut self, word: &str) -> Result<(), &'static str> {
@@ -95,7 +96,11 @@ mod tests {
             .map(|word| CString::new(*word).unwrap())
             .collect();
         let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
-        Arguments::parse(&words).map(|arguments| arguments.options)
+        let arguments = Arguments::parse(&words);
+        match arguments.problems.is_empty() {
+            true => Ok(arguments.options),
+            false => Err(arguments.problems.join("; ")),
+        }
     }
 
     #[test]
@@ -130,7 +135,7 @@ mod tests {
                 "forward_pass"
             ])
             .unwrap_err(),
-            "PAM line: nullok: unknown argument; tries=0: expected a number from 1 to 10; \
+            "nullok: unknown argument; tries=0: expected a number from 1 to 10; \
              debug=1: unknown argument; root=x: expected an absolute path; \
              echo: would show the password that forward_pass asks for"
         );

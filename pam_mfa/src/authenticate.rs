@@ -56,11 +56,12 @@ pub fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Pa
 }
 
 fn decide(pamh: &PamHandle, mut request: Request, words: &[&CStr], silent: bool) -> Verdict {
-    let arguments = Arguments::parse(words);
-    let root = arguments
-        .as_ref()
-        .map(|arguments| arguments.root.clone())
-        .unwrap_or_default();
+    let Arguments {
+        root,
+        options,
+        problems,
+    } = Arguments::parse(words);
+    request.options = options;
     let log = |level, text: &str| syslog::write(&root, level, text);
     let host = Host {
         root: &root,
@@ -68,12 +69,12 @@ fn decide(pamh: &PamHandle, mut request: Request, words: &[&CStr], silent: bool)
         log: &log,
     };
     let mut talk = Conversation::new(pamh, silent);
-    match arguments {
-        Ok(arguments) => {
-            request.options = arguments.options;
-            login(&host, &request, &mut talk)
+    match problems.is_empty() {
+        true => login(&host, &request, &mut talk),
+        false => {
+            let refusal = Refusal::Arguments(format!("PAM line: {}", problems.join("; ")));
+            refuse(&host, &request, refusal, &mut talk)
         }
-        Err(problem) => refuse(&host, &request, Refusal::Arguments(problem), &mut talk),
     }
 }
 

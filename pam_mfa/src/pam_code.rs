@@ -89,7 +89,6 @@ mod tests {
         let not_asked = NotAsked {
             rule: String::new(),
             until: None,
-            warnings: Vec::new(),
         };
         table.push((Verdict::NotAsked(not_asked), 25));
         table.push((Verdict::Refused(Vec::new()), 4));

@@ -1,6 +1,7 @@
 //! `mfa-admin config check`: the policy of the machine, and what it says about a login.
 
 use std::io::{self, Write, stdout};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use mfa_core::config::{Asking, BadConfig, Config, FILE, Lists, Unenrolled};
@@ -9,7 +10,7 @@ use mfa_core::messages;
 use mfa_core::paths::Root;
 use mfa_core::policy::{self, Login, Unready};
 use mfa_core::store::Store;
-use mfa_core::user::{self, NameService};
+use mfa_core::user::{self, NameService, shown};
 use mfa_core::verdict::Refusal;
 
 use crate::cli::Check;
@@ -22,12 +23,39 @@ pub fn run(root: &Root, options: &Check) -> Result<()> {
         Err(Refusal::Config(bad)) => bail!(listed(&bad)),
         Err(refusal) => bail!("{refusal}"),
     };
-    let warnings = policy::accidents(&config, &NameService, time::now())?;
-    let ruling = match &options.user {
-        Some(user) => Some(ruling(root, &config, user, options)?),
-        None => None,
+    let accidents = policy::accidents(&config, &NameService, time::now());
+    let mut warnings = accidents.as_ref().cloned().unwrap_or_default();
+    warnings.extend(unknown_services(&config));
+    let ruling = options
+        .user
+        .as_ref()
+        .map(|user| ruling(root, &config, user, options));
+    show(root, &config, &warnings, ruling.as_deref()).context("cannot write to standard output")?;
+    accidents.context("the names in the file could not all be looked up")?;
+    Ok(())
+}
+
+/// Where libpam looks for services (`pam.d(5)`).
+const SERVICES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+
+fn unknown_services(config: &Config) -> Vec<String> {
+    let lists = [
+        ("require.services", &config.require.services),
+        ("exempt.services", &config.exempt.services),
+    ];
+    let named = lists
+        .into_iter()
+        .flat_map(|(key, names)| names.iter().map(move |name| (key, name)));
+    let tables = config.services.keys().map(|name| ("service", name));
+    let is_there = |name: &str| {
+        SERVICES
+            .iter()
+            .any(|dir| Path::new(dir).join(name).exists())
     };
-    show(root, &config, &warnings, ruling.as_deref()).context("cannot write to standard output")
+    let unknown = named.chain(tables).filter(|(_, name)| !is_there(name));
+    unknown
+        .map(|(key, name)| format!("{key}: there is no PAM service {name:?} in /etc/pam.d"))
+        .collect()
 }
 
 fn listed(bad: &BadConfig) -> String {
@@ -43,8 +71,8 @@ fn show(root: &Root, config: &Config, warnings: &[String], ruling: Option<&str>)
     let mut out = stdout();
     let path = root.etc().join(FILE);
     match config.changed {
-        0 => writeln!(out, "{}: not there; the defaults hold", path.display())?,
-        _ => writeln!(out, "{}: in order", path.display())?,
+        None => writeln!(out, "{}: not there; the defaults hold", path.display())?,
+        Some(_) => writeln!(out, "{}: in order", path.display())?,
     }
     for warning in warnings {
         writeln!(out, "Warning: {warning}")?;
@@ -52,7 +80,11 @@ fn show(root: &Root, config: &Config, warnings: &[String], ruling: Option<&str>)
     writeln!(out)?;
     field(&mut out, "Not enrolled", &unenrolled(&config.unenrolled))?;
     for (group, rule) in &config.groups {
-        field(&mut out, &format!("  group {group}"), &unenrolled(rule))?;
+        field(
+            &mut out,
+            &format!("  group {}", shown(group)),
+            &unenrolled(rule),
+        )?;
     }
     field(
         &mut out,
@@ -66,7 +98,7 @@ fn show(root: &Root, config: &Config, warnings: &[String], ruling: Option<&str>)
     field(&mut out, "Prompt", &asking(&config.asking))?;
     for service in config.services.keys() {
         let here = asking(&config.asking(service));
-        field(&mut out, &format!("  service {service}"), &here)?;
+        field(&mut out, &format!("  service {}", shown(service)), &here)?;
     }
     let suspended = match config.suspend_after {
         0 => "never".to_owned(),
@@ -80,7 +112,8 @@ fn show(root: &Root, config: &Config, warnings: &[String], ruling: Option<&str>)
 }
 
 fn field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {
-    writeln!(out, "{:<17}{value}", format!("{name}:"))
+    let name = format!("{name}:");
+    writeln!(out, "{name:<16} {value}")
 }
 
 fn unenrolled(rule: &Unenrolled) -> String {
@@ -94,7 +127,10 @@ fn unenrolled(rule: &Unenrolled) -> String {
 fn names(lists: &Lists, empty: &str, joint: &str) -> String {
     let list = |what: &str, names: &[String]| match names {
         [] => None,
-        names => Some(format!("{what} {}", names.join(", "))),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
+            Some(format!("{what} {}", names.join(", ")))
+        }
     };
     let who = [list("users", &lists.users), list("groups", &lists.groups)];
     let who: Vec<String> = who.into_iter().flatten().collect();
@@ -128,37 +164,46 @@ fn asking(asking: &Asking) -> String {
 }
 
 /// Whether a login is asked for a second factor, as the module would say it.
-fn ruling(root: &Root, config: &Config, user: &str, options: &Check) -> Result<String, Fault> {
-    let uid = user::uid_of(user)?;
+fn ruling(root: &Root, config: &Config, user: &str, options: &Check) -> String {
+    let from = options
+        .rhost
+        .as_deref()
+        .map(|rhost| format!(" from {}", shown(rhost)));
+    let (user_shown, service) = (shown(user), shown(&options.service));
+    let said = said(root, config, user, options);
+    let said = said.unwrap_or_else(|fault| format!("refused ({fault})"));
+    format!(
+        "{user_shown} at {service}{}: {said}",
+        from.unwrap_or_default()
+    )
+}
+
+fn said(root: &Root, config: &Config, user: &str, options: &Check) -> Result<String, Fault> {
     let login = Login {
         user,
-        uid,
+        uid: user::uid_of(user)?,
         service: &options.service,
         rhost: options.rhost.as_deref(),
     };
-    let from = options.rhost.iter().map(|rhost| format!(" from {rhost}"));
-    let from: String = from.collect();
-    let who = format!("{user} at {}{from}", options.service);
-    let who = who.escape_debug();
     let ruling = policy::rule(config, &login, &NameService)?;
     if !ruling.asked {
-        return Ok(format!("{who}: not asked ({})", ruling.rule));
+        return Ok(format!("not asked ({})", ruling.rule));
     }
-    let Some(uid) = uid else {
-        return Ok(format!("{who}: asked and refused (there is no such user)"));
+    let store = Store::open(root)?;
+    let Some(uid) = login.uid else {
+        return Ok("asked and refused (there is no such user)".to_owned());
     };
-    if Store::open(root)?.record(uid)?.is_some() {
-        return Ok(format!("{who}: asked ({})", ruling.rule));
+    if let Some(record) = store.record(uid)? {
+        store.check_owner(&record)?;
+        return Ok(format!("asked ({})", ruling.rule));
     }
-    let unready = policy::unready(config, &login, &NameService, time::now())?;
-    Ok(match unready {
-        Unready::Denied { rule } => {
-            let user = user::shown(user);
-            format!(
-                "{who}: asked and refused (not enrolled; {rule}). \
-                 Enroll with: mfa-admin enroll {user}"
-            )
-        }
-        Unready::Skipped { rule, .. } => format!("{who}: not asked (not enrolled; {rule})"),
-    })
+    Ok(
+        match policy::unready(config, &login, &NameService, time::now())? {
+            Unready::Denied { rule } => format!(
+                "asked and refused (not enrolled; {rule}). Enroll with: mfa-admin enroll {}",
+                shown(user)
+            ),
+            Unready::Skipped { rule, .. } => format!("not asked (not enrolled; {rule})"),
+        },
+    )
 }

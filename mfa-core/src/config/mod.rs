@@ -46,8 +46,8 @@ pub struct Config {
     /// After how many failures in a row only a backup code or `mfa-admin unlock` helps: 1 to 100
     /// (NIST SP 800-63B, section 5.2.2), 0 (the default) for never.
     pub suspend_after: usize,
-    /// When the file was last changed, in seconds since 1970; 0 without a file.
-    pub changed: i64,
+    /// When the file was last changed, in seconds since 1970, if there is one.
+    pub changed: Option<i64>,
 }
 
 /// A file that is not understood.
@@ -129,7 +129,10 @@ impl Config {
             return Ok(Config::default());
         };
         match Config::parse(&text) {
-            Ok(config) => Ok(Config { changed, ..config }),
+            Ok(config) => Ok(Config {
+                changed: Some(changed),
+                ..config
+            }),
             Err(problems) => Err(Refusal::Config(BadConfig {
                 path: root.etc().join(FILE),
                 problems,

@@ -1,7 +1,7 @@
 //! A range of addresses.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -37,16 +37,23 @@ impl Network {
 
     /// Whether the host, as `PAM_RHOST` has it, is a literal address in this range.
     pub fn contains(&self, rhost: &str) -> bool {
-        let literal = rhost.split('%').next().unwrap_or_default();
-        literal
-            .parse::<IpAddr>()
-            .is_ok_and(|address| self.0.contains(&address.to_canonical()))
+        let address = match rhost.split_once('%') {
+            None => rhost.parse::<IpAddr>().ok(),
+            Some((address, _)) => link_local(address),
+        };
+        address.is_some_and(|address| self.0.contains(&address.to_canonical()))
     }
 
     /// Whether it is every address there is.
     pub fn is_everything(&self) -> bool {
         self.0.prefix_len() == 0
     }
+}
+
+/// The only kind of address that has a zone (RFC 4007, section 11).
+fn link_local(address: &str) -> Option<IpAddr> {
+    let address = address.parse::<Ipv6Addr>().ok()?;
+    address.is_unicast_link_local().then_some(address.into())
 }
 
 fn fold(net: IpNet) -> IpNet {
@@ -86,6 +93,9 @@ mod tests {
             ("203.0.113.0/24", "203.0.113"),
             ("203.0.113.0/24", " 203.0.113.7"),
             ("127.0.0.0/8", "localhost"),
+            ("203.0.113.0/24", "203.0.113.7%eth0"),
+            ("2001:db8::/32", "2001:db8::1%example.org"),
+            ("203.0.113.0/24", "::ffff:203.0.113.7%x"),
             ("0.0.0.0/0", "host.example.org"),
             ("0.0.0.0/0", ""),
             ("0.0.0.0/0", "::1"),

@@ -22,14 +22,14 @@ pub fn parse(text: &[u8]) -> Result<Config, Vec<Problem>> {
         let text = "the file is not UTF-8 text".to_owned();
         return Err(vec![Problem { line: 1, text }]);
     };
-    let mut problems = Problems::new(text);
+    let mut problems = Problems::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let at = error.span().map_or(0, |span| span.start);
         problems.add(at, error.message().to_owned());
     }
     let config = config(Section::new(table.get_ref(), String::new()), &mut problems);
-    match problems.all() {
+    match problems.all(text) {
         none if none.is_empty() => Ok(config),
         all => Err(all),
     }
@@ -57,7 +57,7 @@ fn config(mut top: Section, problems: &mut Problems) -> Config {
                 |value| number(value).filter(|failures| *failures <= 100),
             )
             .unwrap_or(0),
-        changed: 0,
+        changed: None,
     };
     top.end(problems);
     config
@@ -124,6 +124,7 @@ fn lists(section: Option<Section>, problems: &mut Problems) -> Lists {
 fn name(text: &str) -> Result<String, String> {
     match text {
         "" => Err("expected a name, not an empty text".to_owned()),
+        "*" => Err("\"*\" is no name; without the list it is everybody".to_owned()),
         text if text.starts_with('!') => Err(format!(
             "{text:?} is no name; whom the second factor is not for stands in [exempt]"
         )),
@@ -271,6 +272,7 @@ mod tests {
             "exempt = [\"alice\"]",
             "[exempt]\nusers = \"alice\"",
             "[exempt]\nusers = [\"\"]",
+            "[require]\nusers = [\"*\"]",
             "service = 1",
             "service.sshd = 1",
             "tries = 3\ntries = 4",

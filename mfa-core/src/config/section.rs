@@ -15,37 +15,40 @@ pub struct Problem {
 }
 
 impl fmt::Display for Problem {
+    /// Keys come from the file: they steer no terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.text)
+        write!(f, "line {}: ", self.line)?;
+        self.text.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_debug()),
+            false => write!(f, "{c}"),
+        })
     }
 }
 
-/// The problems found so far.
-pub struct Problems<'t> {
-    text: &'t str,
-    found: Vec<Problem>,
-}
+/// The problems found so far, each with the byte of the text where it stands.
+#[derive(Default)]
+pub struct Problems(Vec<(usize, String)>);
 
-impl<'t> Problems<'t> {
-    /// None yet in this text.
-    pub fn new(text: &'t str) -> Problems<'t> {
-        Problems {
-            text,
-            found: Vec::new(),
-        }
-    }
-
+impl Problems {
     /// One more, at this byte of the text.
     pub fn add(&mut self, at: usize, text: String) {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        self.found.push(Problem { line, text });
+        self.0.push((at, text));
     }
 
-    /// All, in the order of their lines.
-    pub fn all(mut self) -> Vec<Problem> {
-        self.found.sort();
-        self.found
+    /// All of this text, in the order of their lines.
+    pub fn all(mut self, text: &str) -> Vec<Problem> {
+        self.0.sort();
+        let (mut line, mut counted) = (1, 0);
+        let problems = self.0.into_iter().map(|(at, problem)| {
+            let lines = text.as_bytes().get(counted..at).unwrap_or_default();
+            line += lines.iter().filter(|byte| **byte == b'\n').count();
+            counted = at;
+            Problem {
+                line,
+                text: problem,
+            }
+        });
+        problems.collect()
     }
 }
 
