@@ -55,7 +55,7 @@ impl Case<'_> {
                     refusals.push(refusal);
                 }
             }
-            if refusals.last().is_some_and(Refusal::is_final) {
+            if refusals.last().is_some_and(|refusal| self.ends_at(refusal)) {
                 break;
             }
             left -= u32::from(self.asked);
@@ -66,6 +66,11 @@ impl Case<'_> {
     fn asking(&self) -> Asking {
         let line = self.request.options.asking.clone();
         line.or(&self.config.asking(self.request.policy_service()))
+    }
+
+    /// A suspended user whose password ends in digits is still asked for a backup code.
+    fn ends_at(&self, refusal: &Refusal) -> bool {
+        refusal.is_final() && (self.asked || !matches!(refusal, Refusal::Suspended))
     }
 
     fn tries(&self, asking: &Asking) -> u32 {
@@ -122,9 +127,16 @@ impl Case<'_> {
             && let Some(password) = &self.request.authtok
         {
             let answer = self.split(password, needed)?;
-            if answer.is_some() || options.first_pass == FirstPass::Use {
+            // A password may end in digits: fewer codes than are needed are none.
+            let enough = match &answer {
+                Some(Answer::Codes(codes)) => codes.len() >= needed,
+                Some(Answer::Backup(_)) => true,
+                None => false,
+            };
+            if enough || options.first_pass == FirstPass::Use {
                 return Ok(answer);
             }
+            self.password = None;
         }
         if options.first_pass == FirstPass::Use {
             return Err(Refusal::NoAnswer);

@@ -280,7 +280,7 @@ impl fmt::Display for Fault {
             ),
             Fault::NameService { error } => write!(
                 f,
-                "the name service failed ({}): whether the user exists is not known",
+                "the name service failed ({}): whether the user or group exists is not known",
                 text_of(error)
             ),
             Fault::FileSizeLimit => write!(

@@ -27,9 +27,14 @@ pub fn write(log: &dyn Fn(Level, &str), request: &Request, known: bool, verdict:
     log(level, &format!("{}{text}", prefix(request)));
 }
 
-/// Writes why codes in a row were asked for, where nobody's guesses are the reason.
-pub fn write_caution(log: &dyn Fn(Level, &str), request: &Request, caution: &dyn Display) {
-    let user = clean(&request.user);
+/// Writes what an administrator should mend, whatever became of the login.
+pub fn write_caution(
+    log: &dyn Fn(Level, &str),
+    request: &Request,
+    known: bool,
+    caution: &dyn Display,
+) {
+    let user = name(request, known);
     let text = format!(
         "{}caution user={user} warning=\"{}\"",
         prefix(request),

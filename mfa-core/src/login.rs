@@ -94,6 +94,7 @@ pub fn login(host: &Host, request: &Request, talk: &mut dyn Talk) -> Verdict {
         Verdict::NotAsked(not_asked) => {
             if let Some(until) = not_asked.until {
                 let days = until.number() - charge::day_of(host.clock.now());
+                let days = days.max(0);
                 talk.tell(&messages::not_enrolled_yet(&request.user, until, days));
             }
         }
@@ -151,7 +152,7 @@ fn identify(
     let ruling = policy::rule(&config, &login, &NameService)?;
     log_line::write_debug(host.log, request, &ruling.rule);
     for warning in &ruling.warnings {
-        log_line::write_caution(host.log, request, warning);
+        log_line::write_caution(host.log, request, uid.is_some(), warning);
     }
     if !ruling.asked {
         return Err(Stop::NotAsked(NotAsked {
@@ -203,7 +204,7 @@ fn ask_until_right(
     };
     let verdict = case.verdict(talk);
     if let Some(caution) = case.throttle.as_ref().and_then(Throttle::caution) {
-        log_line::write_caution(host.log, request, caution);
+        log_line::write_caution(host.log, request, true, caution);
     }
     verdict
 }

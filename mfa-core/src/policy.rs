@@ -3,6 +3,7 @@
 use crate::charge;
 use crate::config::{Config, Day, Lists, Network, Unenrolled};
 use crate::fault::Fault;
+use crate::user::shown;
 
 /// A login, as far as the policy is concerned.
 pub struct Login<'s> {
@@ -20,7 +21,9 @@ pub struct Login<'s> {
 pub trait Directory {
     /// The user id of a login name.
     fn uid_of(&self, user: &str) -> Result<Option<u32>, Fault>;
-    /// Whether there is such a group, and if so, whether the user belongs to it.
+    /// Whether there is such a group.
+    fn has_group(&self, group: &str) -> Result<bool, Fault>;
+    /// Whether there is such a group, and if so, whether the user, who exists, belongs to it.
     fn is_member(&self, user: &str, group: &str) -> Result<Option<bool>, Fault>;
 }
 
@@ -122,7 +125,7 @@ fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Match
         unknown_groups: Vec::new(),
     };
     if let Some(name) = lists.services.iter().find(|name| *name == login.service) {
-        return Ok(found(format!("services: {name}")));
+        return Ok(found(format!("services: {}", shown(name))));
     }
     // Nobody's name is in no list, and belongs to no group.
     let Some(uid) = login.uid else {
@@ -131,14 +134,17 @@ fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Match
             unknown_groups,
         });
     };
+    if let Some(name) = lists.users.iter().find(|name| *name == login.user) {
+        return Ok(found(format!("users: {}", shown(name))));
+    }
     for name in &lists.users {
-        if name == login.user || names.uid_of(name)? == Some(uid) {
-            return Ok(found(format!("users: {name}")));
+        if names.uid_of(name)? == Some(uid) {
+            return Ok(found(format!("users: {}", shown(name))));
         }
     }
     for name in &lists.groups {
         match names.is_member(login.user, name)? {
-            Some(true) => return Ok(found(format!("groups: {name}"))),
+            Some(true) => return Ok(found(format!("groups: {}", shown(name)))),
             Some(false) => {}
             None => unknown_groups.push(name.clone()),
         }
@@ -181,21 +187,21 @@ pub fn unready(
     names: &dyn Directory,
     now: i64,
 ) -> Result<Unready, Fault> {
-    let (mut mine, mut unknown) = (Vec::new(), Vec::new());
+    let general = (config.unenrolled, String::new());
+    let (mut rules, mut is_member) = (Vec::new(), false);
     for (group, rule) in &config.groups {
-        let rule = (*rule, format!("group.{group}."));
-        match names.is_member(login.user, group)? {
-            Some(true) => mine.push(rule),
-            Some(false) => {}
-            // He may belong to it: it counts where it is stricter.
-            None => unknown.push(rule),
+        let belongs = names.is_member(login.user, group)?;
+        is_member |= belongs == Some(true);
+        // To a group that is not known he may belong: it counts where it is stricter.
+        if belongs != Some(false) {
+            rules.push((*rule, format!("group.{}.", shown(group))));
         }
     }
-    if mine.is_empty() {
-        mine.push((config.unenrolled, String::new()));
+    if !is_member {
+        rules.push(general);
     }
-    let all = mine.iter().min_by_key(leniency).into_iter().chain(&unknown);
-    let (unenrolled, key) = all.min_by_key(leniency).cloned().unwrap_or_default();
+    let strictest = rules.into_iter().min_by_key(leniency);
+    let (unenrolled, key) = strictest.unwrap_or_default();
     let denied = |why: &str| {
         Ok(Unready::Denied {
             rule: format!("{key}{why}"),
@@ -222,7 +228,7 @@ fn is_over(until: Day, now: i64) -> bool {
     charge::day_of(now) > until.number()
 }
 
-fn leniency((rule, _): &&(Unenrolled, String)) -> i64 {
+fn leniency((rule, _): &(Unenrolled, String)) -> i64 {
     match rule {
         Unenrolled::Deny => i64::MIN,
         Unenrolled::Skip { until } => until.map_or(i64::MAX, Day::number),
@@ -246,7 +252,7 @@ pub fn accidents(config: &Config, names: &dyn Directory, now: i64) -> Result<Vec
             }
         }
         for group in &lists.groups {
-            if names.is_member("root", group)?.is_none() {
+            if !names.has_group(group)? {
                 let text = match key {
                     "require" => no_such_group("require.groups", group),
                     key => format!("{key}.groups: there is no group {group:?}"),
@@ -257,9 +263,15 @@ pub fn accidents(config: &Config, names: &dyn Directory, now: i64) -> Result<Vec
     }
     warnings.extend(names_nobody(&config.require, names)?);
     for group in config.groups.keys() {
-        if names.is_member("root", group)?.is_none() {
+        if !names.has_group(group)? {
             warnings.push(no_such_group(&format!("group.{group}"), group));
         }
+    }
+    let dated = |rule: &Unenrolled| matches!(rule, Unenrolled::Skip { until: Some(_) });
+    let mut rules = config.groups.values().chain([&config.unenrolled]);
+    if config.changed.is_some_and(|changed| now < changed) && rules.any(dated) {
+        let text = "the clock stands before the last change of the file, so skip_until is over";
+        warnings.push(text.to_owned());
     }
     let unenrolled = config.groups.values().chain([&config.unenrolled]);
     if unenrolled
@@ -305,6 +317,10 @@ mod tests {
                 user if user.starts_with("lost") => Err(failure()),
                 _ => Ok(None),
             }
+        }
+
+        fn has_group(&self, group: &str) -> Result<bool, Fault> {
+            Ok(self.is_member("root", group)?.is_some())
         }
 
         fn is_member(&self, user: &str, group: &str) -> Result<Option<bool>, Fault> {
@@ -426,10 +442,11 @@ mod tests {
             "exempt.groups = ['lost']",
             "exempt.users = ['lost']",
             "require.groups = ['lost']",
-            "require.users = ['lost', 'alice']",
         ] {
             assert_eq!(ruled(text, "alice"), None, "{text}");
         }
+        // Whose own name stands there needs no look-up.
+        assert!(!asked("exempt.users = ['lost', 'alice']", "alice"));
         let text = config("unenrolled = 'skip'\ngroup.lost.unenrolled = 'deny'");
         assert!(unready(&text, &login("alice", "sshd", None), &Names, NOW).is_err());
     }

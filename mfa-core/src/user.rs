@@ -23,9 +23,13 @@ pub fn uid_of(name: &str) -> Result<Option<u32>, Fault> {
     }
     match User::from_name(name) {
         Ok(user) => Ok(user.map(|user| user.uid.as_raw())),
-        Err(errno) => Err(Fault::NameService {
-            error: errno.into(),
-        }),
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+fn failed(errno: nix::Error) -> Fault {
+    Fault::NameService {
+        error: errno.into(),
     }
 }
 
@@ -37,17 +41,19 @@ impl Directory for NameService {
         uid_of(user)
     }
 
+    fn has_group(&self, group: &str) -> Result<bool, Fault> {
+        Ok(Group::from_name(group).map_err(failed)?.is_some())
+    }
+
     /// By the list of the group, by the primary group, and by `getgrouplist(3)`, which alone cannot
     /// tell "no" from a failure.
     fn is_member(&self, user: &str, group: &str) -> Result<Option<bool>, Fault> {
-        let failed = |errno: nix::Error| Fault::NameService {
-            error: errno.into(),
-        };
         let Some(group) = Group::from_name(group).map_err(failed)? else {
             return Ok(None);
         };
         let Some(account) = User::from_name(user).map_err(failed)? else {
-            return Ok(Some(false));
+            // He was there a moment ago.
+            return Err(failed(nix::Error::ENOENT));
         };
         if account.gid == group.gid || group.mem.contains(&account.name) {
             return Ok(Some(true));

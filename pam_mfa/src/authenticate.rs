@@ -88,11 +88,12 @@ fn request(pamh: &mut PamHandle) -> Result<Request, Refusal> {
     let authtok = authtok.map(|password| Zeroizing::new(password.as_bytes().to_vec()));
     Ok(Request {
         user,
+        // The policy goes by it.
         service: text(
             pamh.get_item::<Service>()
                 .map(|item| item.map(|Service(text)| text)),
         )
-        .unwrap_or_default(),
+        .ok_or_else(|| Refusal::Arguments("the application names no PAM service".to_owned()))?,
         rhost: text(
             pamh.get_item::<RHost>()
                 .map(|item| item.map(|RHost(text)| text)),
@@ -106,7 +107,7 @@ fn request(pamh: &mut PamHandle) -> Result<Request, Refusal> {
     })
 }
 
-/// An item that cannot be had is as good as none: no decision rests on it.
+/// An item that cannot be had is as good as none: without an address nobody is trusted.
 fn text(item: PamResult<Option<&CStr>>) -> Option<String> {
     item.ok()
         .flatten()

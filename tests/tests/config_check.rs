@@ -89,7 +89,7 @@ fn the_whole_policy_is_shown() {
         "unenrolled = 'skip'\nskip_until = 2027-01-31\n\
          trusted_networks = ['::ffff:10.0.0.0/104', '2001:db8::/32', '192.0.2.1']\n\
          prompt = 'Code: '\necho = true\ntries = 1\nsuspend_after = 20\n\
-         [require]\nusers = ['alice', 'bob']\ngroups = ['staff']\nservices = ['sshd', 'su']\n\
+         [require]\nusers = ['alice', 'bob']\ngroups = ['staff']\nservices = ['sshd', 'su', 'su-l']\n\
          [exempt]\nusers = ['carol']\nservices = ['login']\n\
          [group.bob]\nunenrolled = 'skip'\n[group.staff]\n\
          [service.su]\necho = false\ntries = 2\n",
@@ -101,7 +101,7 @@ fn the_whole_policy_is_shown() {
              Not enrolled:    not asked until 2027-01-31 (UTC)\n  \
                group bob:     not asked\n  \
                group staff:   denied\n\
-             Asked:           users alice, bob or groups staff and services sshd, su\n\
+             Asked:           users alice, bob or groups staff and services sshd, su, su-l\n\
              Exempt:          users carol or services login\n\
              Trusted:         10.0.0.0/8, 2001:db8::/32, 192.0.2.1/32\n\
              Prompt:          \"Code: \", what is typed is shown, 1 try\n  \
@@ -327,8 +327,12 @@ fn what_lets_everybody_in_by_accident_is_named() {
             "Warning: require.users names nobody there is, so nobody is asked\n",
         ),
         (
-            "require.services = ['SSHD']",
-            "Warning: require.services: there is no PAM service \"SSHD\"",
+            "require.services = ['no-such-service']",
+            "Warning: require.services: there is no PAM service \"no-such-service\"",
+        ),
+        (
+            "require.services = ['su']",
+            "Warning: require.services: names su and not su-l",
         ),
         (
             "require.groups = ['no-such-name']",

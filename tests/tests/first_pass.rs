@@ -22,6 +22,7 @@ const ACCOUNT: &str = "account required pam_permit.so\n";
 const PASSWORD_PROMPT: &str = "Password: ";
 const ONE: &str = "Verification code or backup code: ";
 const COMBINED: &str = "Password and verification code: ";
+const TWO: &str = "2 codes in a row are needed: type one now and the next when it changes, or type two consecutive codes in one answer, noted beforehand; or a backup code: ";
 const NEXT: &str = "Codes in a row are needed. Type the next code as soon as it changes: ";
 const WRONG: &str = "Wrong code.";
 const USED: &str = "This code was already used. Wait for the next one.";
@@ -205,8 +206,22 @@ fn who_has_a_password_that_ends_in_digits_gets_in_where_codes_in_a_row_are_asked
     let password = format!("hunter{wrong}");
     let [a, b] = [-1, 0].map(|step| alice.code(step));
     let client = with_password(&sandbox, &password);
-    // The end of the password is taken for the first code.
-    assert_granted(&client.login(&[&password, &a, &format!("{a} {b}")]));
+    // The end of the password is not taken for the first code.
+    let outcome = client.login(&[&password, &format!("{a} {b}")]);
+    assert_granted(&outcome);
+    assert_eq!(outcome.prompts, [PASSWORD_PROMPT, TWO]);
+}
+
+#[test]
+fn a_suspended_user_whose_password_ends_in_digits_is_asked_for_a_backup_code() {
+    let (sandbox, alice) = with_alice(&["auth required {mfa}\n"]);
+    let wrong = alice.wrong_code();
+    sandbox.write("etc/pam_mfa/config.toml", "suspend_after = 3\n");
+    sandbox.login("alice", &[&*wrong; 3]);
+    stack(&sandbox, &[CHECKED, "auth required {mfa} try_first_pass\n"]);
+    let password = format!("hunter{wrong}");
+    let client = with_password(&sandbox, &password);
+    assert_granted(&client.login(&[&password, &alice.backup_codes[0]]));
 }
 
 #[test]
@@ -291,14 +306,14 @@ fn codes_in_a_row_behind_the_password() {
     assert_granted(&outcome);
     assert_eq!(outcome.prompts, [PASSWORD_PROMPT]);
 
-    // try_first_pass asks for the one that is missing.
+    // One behind the password may be its end, so try_first_pass asks for both.
     let later = NOW + 3 * STEP;
     sandbox.at(later);
     let [a, b] = [later - STEP, later].map(|time| alice.code_at(time));
     stack(&sandbox, &[ASKED, "auth required {mfa} try_first_pass\n"]);
-    let outcome = sandbox.login("alice", &[&behind_password(&a), &b]);
+    let outcome = sandbox.login("alice", &[&behind_password(&a), &a, &b]);
     assert_granted(&outcome);
-    assert_eq!(outcome.prompts, [PASSWORD_PROMPT, NEXT]);
+    assert_eq!(outcome.prompts, [PASSWORD_PROMPT, TWO, NEXT]);
 }
 
 #[test]

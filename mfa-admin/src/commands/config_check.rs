@@ -25,7 +25,7 @@ pub fn run(root: &Root, options: &Check) -> Result<()> {
     };
     let accidents = policy::accidents(&config, &NameService, time::now());
     let mut warnings = accidents.as_ref().cloned().unwrap_or_default();
-    warnings.extend(unknown_services(&config));
+    warnings.extend(odd_services(&config));
     let ruling = options
         .user
         .as_ref()
@@ -38,7 +38,7 @@ pub fn run(root: &Root, options: &Check) -> Result<()> {
 /// Where libpam looks for services (`pam.d(5)`).
 const SERVICES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
 
-fn unknown_services(config: &Config) -> Vec<String> {
+fn odd_services(config: &Config) -> Vec<String> {
     let lists = [
         ("require.services", &config.require.services),
         ("exempt.services", &config.exempt.services),
@@ -52,9 +52,25 @@ fn unknown_services(config: &Config) -> Vec<String> {
             .iter()
             .any(|dir| Path::new(dir).join(name).exists())
     };
+    let halves = [("su", "su-l"), ("sudo", "sudo-i")]
+        .into_iter()
+        .filter(|(one, other)| {
+            let named = |name| {
+                config
+                    .require
+                    .services
+                    .iter()
+                    .any(|service| service == name)
+            };
+            named(one) && !named(other) && is_there(other)
+        });
+    let halves = halves.map(|(one, other)| {
+        format!("require.services: names {one} and not {other}, so a login shell by {one} is not asked for")
+    });
     let unknown = named.chain(tables).filter(|(_, name)| !is_there(name));
     unknown
         .map(|(key, name)| format!("{key}: there is no PAM service {name:?} in /etc/pam.d"))
+        .chain(halves)
         .collect()
 }
 
@@ -182,7 +198,7 @@ fn said(root: &Root, config: &Config, user: &str, options: &Check) -> Result<Str
     let login = Login {
         user,
         uid: user::uid_of(user)?,
-        service: &options.service,
+        service: &options.service.to_ascii_lowercase(),
         rhost: options.rhost.as_deref(),
     };
     let ruling = policy::rule(config, &login, &NameService)?;

@@ -110,11 +110,11 @@ fn lists(section: Option<Section>, problems: &mut Problems) -> Lists {
     let Some(mut section) = section else {
         return Lists::default();
     };
-    let mut names = |key| section.list(key, "a list of names such as [\"alice\"]", problems, name);
+    let expected = "a list of names such as [\"alice\"]";
     let lists = Lists {
-        users: names("users"),
-        groups: names("groups"),
-        services: names("services"),
+        users: section.list("users", expected, problems, name),
+        groups: section.list("groups", expected, problems, name),
+        services: section.list("services", expected, problems, service),
     };
     section.end(problems);
     lists
@@ -132,9 +132,23 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
+/// libpam knows services in small letters only (`pam_start(3)`).
+fn service(text: &str) -> Result<String, String> {
+    let name = name(text)?;
+    match name.contains(|c: char| c.is_ascii_uppercase() || c == '/') {
+        true => Err(format!(
+            "{text:?} is no PAM service: those are in small letters"
+        )),
+        false => Ok(name),
+    }
+}
+
 fn services(top: &mut Section, problems: &mut Problems) -> BTreeMap<String, Asking> {
     let mut services = BTreeMap::new();
     for (name, mut section) in top.tables("service", problems) {
+        if let (Some(at), Err(problem)) = (top.place("service"), service(&name)) {
+            problems.add(at, format!("`service`: {problem}"));
+        }
         services.insert(name, asking(&mut section, problems));
         section.end(problems);
     }
@@ -274,6 +288,8 @@ mod tests {
             "[exempt]\nusers = [\"\"]",
             "[require]\nusers = [\"*\"]",
             "service = 1",
+            "[service.SSHD]\ntries = 1",
+            "require.services = [\"SSHD\"]",
             "service.sshd = 1",
             "tries = 3\ntries = 4",
             "tries",

@@ -25,6 +25,9 @@ impl fmt::Display for Problem {
     }
 }
 
+/// So many problems are told: more are of one kind.
+const MOST: usize = 100;
+
 /// The problems found so far, each with the byte of the text where it stands.
 #[derive(Default)]
 pub struct Problems(Vec<(usize, String)>);
@@ -35,9 +38,10 @@ impl Problems {
         self.0.push((at, text));
     }
 
-    /// All of this text, in the order of their lines.
+    /// The first of this text, in the order of their lines.
     pub fn all(mut self, text: &str) -> Vec<Problem> {
         self.0.sort();
+        self.0.truncate(MOST);
         let (mut line, mut counted) = (1, 0);
         let problems = self.0.into_iter().map(|(at, problem)| {
             let lines = text.as_bytes().get(counted..at).unwrap_or_default();

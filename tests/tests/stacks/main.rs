@@ -221,7 +221,7 @@ fn nothing_behind_us_refuses_who_is_not_asked() {
     machine.write("/etc/pam_mfa/config.toml", config, "0644");
     install_wrong(&machine, "Nothing behind us that says yes");
     let methods = blocks().iter().find(|block| {
-        block.section == KEY_CODE && block.files == ["/etc/ssh/sshd_config.d/pam_mfa.conf"]
+        block.section == KEY_CODE && block.files == ["/etc/ssh/sshd_config.d/00-pam_mfa.conf"]
     });
     let methods = methods.expect("the methods of sshd");
     machine.write(&methods.files[0], &methods.text, "0644");
