@@ -7,7 +7,7 @@ use crate::attempt::Case;
 use crate::backup::BackupCode;
 use crate::block::State;
 use crate::charge;
-use crate::config::Config;
+use crate::config::{Config, Day};
 use crate::fault::Fault;
 use crate::judge::{Presented, judge};
 use crate::log_line::{self, Level};
@@ -80,27 +80,37 @@ pub struct Host<'h> {
 pub fn login(host: &Host, request: &Request, talk: &mut dyn Talk) -> Verdict {
     let uid = user::uid_of(&request.user);
     let known = matches!(uid, Ok(Some(_)));
-    let verdict = match identify(host, request, uid) {
-        Ok((config, subject)) => ask_until_right(host, request, &config, &subject, talk),
-        Err(Stop::NotAsked(not_asked)) => Verdict::NotAsked(not_asked),
-        Err(Stop::Refused(refusal)) => refused_at_once(refusal, talk),
+    let verdict = match look_up(host, request, uid) {
+        Err(refusal) => refused_at_once(refusal, talk),
+        Ok((config, standing)) => match standing.asked {
+            Asked::No(until) => Verdict::NotAsked(NotAsked {
+                rule: standing.rule,
+                until,
+            }),
+            Asked::As(subject) => ask_until_right(host, request, &config, &subject, talk),
+        },
     };
     log_line::write(host.log, request, known, &verdict);
-    match &verdict {
+    tell_after(host, request, &verdict, talk);
+    verdict
+}
+
+/// What somebody is told who gets in, or need not be asked yet.
+fn tell_after(host: &Host, request: &Request, verdict: &Verdict, talk: &mut dyn Talk) {
+    match verdict {
         Verdict::Granted(grant) => {
             let messages = messages::after_grant(grant, &request.user);
             messages.iter().for_each(|text| talk.tell(text));
         }
-        Verdict::NotAsked(not_asked) => {
-            if let Some(until) = not_asked.until {
-                let days = until.number() - charge::day_of(host.clock.now());
-                let days = days.max(0);
-                talk.tell(&messages::not_enrolled_yet(&request.user, until, days));
-            }
+        Verdict::NotAsked(NotAsked {
+            until: Some(until), ..
+        }) => {
+            let days = until.number() - charge::day_of(host.clock.now());
+            let text = messages::not_enrolled_yet(&request.user, *until, days.max(0));
+            talk.tell(&text);
         }
-        Verdict::Refused(_) => {}
+        Verdict::NotAsked(_) | Verdict::Refused(_) => {}
     }
-    verdict
 }
 
 /// Refuses without asking, for a reason that lies before any login.
@@ -112,70 +122,105 @@ pub fn refuse(host: &Host, request: &Request, refusal: Refusal, talk: &mut dyn T
 }
 
 /// Whom a login is about.
-pub(crate) enum Subject {
+pub enum Subject {
+    /// An enrolled user.
     Enrolled(Box<Enrolled>),
     /// Asked like anybody else, and refused whatever he types.
     Stranger(fn() -> Refusal),
 }
 
 /// An enrolled user and his record.
-pub(crate) struct Enrolled {
+pub struct Enrolled {
     store: Store,
     pub(crate) record: Record,
 }
 
-/// Why nobody is asked.
-enum Stop {
-    NotAsked(NotAsked),
-    Refused(Refusal),
+/// What the policy and the store say about a login.
+pub struct Standing {
+    /// The key of the configuration that decided, and what in it.
+    pub rule: String,
+    /// What in the configuration looks like an accident.
+    pub warnings: Vec<String>,
+    /// Whether it is asked, and as whom.
+    pub asked: Asked,
 }
 
-impl<R: Into<Refusal>> From<R> for Stop {
-    fn from(refusal: R) -> Stop {
-        Stop::Refused(refusal.into())
-    }
+/// Whether a login is asked for a second factor, and as whom.
+pub enum Asked {
+    /// Not at all; the last day on which that holds for a user who is not enrolled.
+    No(Option<Day>),
+    /// As somebody who is enrolled, or as a stranger.
+    As(Subject),
 }
 
-fn identify(
-    host: &Host,
-    request: &Request,
-    uid: Result<Option<u32>, Fault>,
-) -> Result<(Config, Subject), Stop> {
-    let config = Config::load(host.root)?;
-    let uid = uid?;
-    let login = policy::Login {
-        user: &request.user,
-        uid,
-        service: request.policy_service(),
-        rhost: request.rhost.as_deref(),
+/// What the policy and the store say about a login at `now` (seconds since 1970). The one place that
+/// knows the order: the policy, the record, and what becomes of those who have none.
+///
+/// # Errors
+/// A look-up that failed, or a store that is out of order.
+pub fn standing(
+    root: &Root,
+    config: &Config,
+    login: &policy::Login,
+    now: i64,
+) -> Result<Standing, Fault> {
+    let policy::Ruling {
+        asked,
+        rule,
+        warnings,
+    } = policy::rule(config, login, &NameService)?;
+    let (rule, asked) = match asked {
+        false => (rule, Asked::No(None)),
+        true => enrolled_or_not(root, config, login, now, rule)?,
     };
-    let ruling = policy::rule(&config, &login, &NameService)?;
-    log_line::write_debug(host.log, request, &ruling.rule);
-    for warning in &ruling.warnings {
-        log_line::write_caution(host.log, request, uid.is_some(), warning);
-    }
-    if !ruling.asked {
-        return Err(Stop::NotAsked(NotAsked {
-            rule: ruling.rule,
-            until: None,
-        }));
-    }
-    let store = Store::open(host.root)?;
-    let Some(uid) = uid else {
-        return Ok((config, Subject::Stranger(|| Refusal::UnknownUser)));
+    Ok(Standing {
+        rule,
+        warnings,
+        asked,
+    })
+}
+
+fn enrolled_or_not(
+    root: &Root,
+    config: &Config,
+    login: &policy::Login,
+    now: i64,
+    rule: String,
+) -> Result<(String, Asked), Fault> {
+    let store = Store::open(root)?;
+    let Some(uid) = login.uid else {
+        return Ok((rule, Asked::As(Subject::Stranger(|| Refusal::UnknownUser))));
     };
     if let Some(record) = store.record(uid)? {
         store.check_owner(&record)?;
         let enrolled = Subject::Enrolled(Box::new(Enrolled { store, record }));
-        return Ok((config, enrolled));
+        return Ok((rule, Asked::As(enrolled)));
     }
-    match policy::unready(&config, &login, &NameService, host.clock.now())? {
-        Unready::Denied { rule } => {
-            log_line::write_debug(host.log, request, &rule);
-            Ok((config, Subject::Stranger(|| Refusal::NotEnrolled)))
-        }
-        Unready::Skipped { rule, until } => Err(Stop::NotAsked(NotAsked { rule, until })),
+    Ok(match policy::unready(config, login, &NameService, now)? {
+        Unready::Denied { rule } => (rule, Asked::As(Subject::Stranger(|| Refusal::NotEnrolled))),
+        Unready::Skipped { rule, until } => (rule, Asked::No(until)),
+    })
+}
+
+/// What is known before anybody is asked.
+fn look_up(
+    host: &Host,
+    request: &Request,
+    uid: Result<Option<u32>, Fault>,
+) -> Result<(Config, Standing), Refusal> {
+    let config = Config::load(host.root)?;
+    let login = policy::Login {
+        user: &request.user,
+        uid: uid?,
+        service: request.policy_service(),
+        rhost: request.rhost.as_deref(),
+    };
+    let standing = standing(host.root, &config, &login, host.clock.now())?;
+    log_line::write_debug(host.log, request, &standing.rule);
+    for warning in &standing.warnings {
+        log_line::write_caution(host.log, request, login.uid.is_some(), warning);
     }
+    Ok((config, standing))
 }
 
 fn refused_at_once(refusal: Refusal, talk: &mut dyn Talk) -> Verdict {

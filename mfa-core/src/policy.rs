@@ -204,7 +204,7 @@ pub fn unready(
     let (unenrolled, key) = strictest.unwrap_or_default();
     let denied = |why: &str| {
         Ok(Unready::Denied {
-            rule: format!("{key}{why}"),
+            rule: format!("not enrolled; {key}{why}"),
         })
     };
     match unenrolled {
@@ -218,7 +218,7 @@ pub fn unready(
             denied("skip_until, and the clock stands before the last change of the file")
         }
         Unenrolled::Skip { until } => Ok(Unready::Skipped {
-            rule: format!("{key}unenrolled = \"skip\""),
+            rule: format!("not enrolled; {key}unenrolled = \"skip\""),
             until,
         }),
     }

@@ -68,7 +68,7 @@ fn each_service_may_ask_in_its_own_way() {
             ("Code? ", true, 10),
         ),
         (
-            "[service.sudo]\necho = true\n[service.SU]\ntries = 1\n[service.sud]\nprompt = 'x'\n",
+            "[service.sudo]\necho = true\n[service.sud]\nprompt = 'x'\n",
             (PROMPT, false, 3),
             (PROMPT, true, 3),
             (PROMPT, false, 3),

@@ -46,7 +46,7 @@ fn assert_skipped(sandbox: &Sandbox, outcome: &Outcome, told: &str) {
     assert!(outcome.granted(), "{outcome:#?}");
     assert_eq!((outcome.prompts.len(), &*outcome.shown()), (0, told));
     let line = sandbox.decisions().pop().expect("a line");
-    let rule = line.ends_with("rule=\"unenrolled = 'skip'\"");
+    let rule = line.ends_with("rule=\"not enrolled; unenrolled = 'skip'\"");
     assert!(rule && line.contains(": not-asked user=bob "), "{line}");
 }
 

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use mfa_core::config::{Asking, BadConfig, Config, FILE, Lists, Unenrolled};
 use mfa_core::fault::Fault;
+use mfa_core::login::{Asked, Standing, Subject, standing};
 use mfa_core::messages;
 use mfa_core::paths::Root;
-use mfa_core::policy::{self, Login, Unready};
-use mfa_core::store::Store;
+use mfa_core::policy::{self, Login};
 use mfa_core::user::{self, NameService, shown};
 use mfa_core::verdict::Refusal;
 
@@ -201,25 +201,16 @@ fn said(root: &Root, config: &Config, user: &str, options: &Check) -> Result<Str
         service: &options.service.to_ascii_lowercase(),
         rhost: options.rhost.as_deref(),
     };
-    let ruling = policy::rule(config, &login, &NameService)?;
-    if !ruling.asked {
-        return Ok(format!("not asked ({})", ruling.rule));
-    }
-    let store = Store::open(root)?;
-    let Some(uid) = login.uid else {
-        return Ok("asked and refused (there is no such user)".to_owned());
-    };
-    if let Some(record) = store.record(uid)? {
-        store.check_owner(&record)?;
-        return Ok(format!("asked ({})", ruling.rule));
-    }
-    Ok(
-        match policy::unready(config, &login, &NameService, time::now())? {
-            Unready::Denied { rule } => format!(
-                "asked and refused (not enrolled; {rule}). Enroll with: mfa-admin enroll {}",
-                shown(user)
-            ),
-            Unready::Skipped { rule, .. } => format!("not asked (not enrolled; {rule})"),
-        },
-    )
+    let Standing { rule, asked, .. } = standing(root, config, &login, time::now())?;
+    Ok(match asked {
+        Asked::No(_) => format!("not asked ({rule})"),
+        Asked::As(Subject::Enrolled(_)) => format!("asked ({rule})"),
+        Asked::As(Subject::Stranger(_)) if login.uid.is_none() => {
+            "asked and refused (there is no such user)".to_owned()
+        }
+        Asked::As(Subject::Stranger(_)) => format!(
+            "asked and refused ({rule}). Enroll with: mfa-admin enroll {}",
+            shown(user)
+        ),
+    })
 }

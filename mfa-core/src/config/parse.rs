@@ -25,14 +25,22 @@ pub fn parse(text: &[u8]) -> Result<Config, Vec<Problem>> {
     let mut problems = Problems::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        let at = error.span().map_or(0, |span| span.start);
-        problems.add(at, error.message().to_owned());
+        let span = error.span().unwrap_or_default();
+        let found = text.get(span.clone()).filter(|found| is_short(found));
+        let found = found.map(|found| format!(": {found:?}"));
+        let message = error.message();
+        problems.add(span.start, message.to_owned() + &found.unwrap_or_default());
     }
     let config = config(Section::new(table.get_ref(), String::new()), &mut problems);
     match problems.all(text) {
         none if none.is_empty() => Ok(config),
         all => Err(all),
     }
+}
+
+/// Short enough to be shown where it is wrong.
+fn is_short(found: &str) -> bool {
+    (1..=40).contains(&found.len())
 }
 
 fn config(mut top: Section, problems: &mut Problems) -> Config {
@@ -291,12 +299,13 @@ mod tests {
             "[service.SSHD]\ntries = 1",
             "require.services = [\"SSHD\"]",
             "service.sshd = 1",
-            "tries = 3\ntries = 4",
             "tries",
             "[",
         ] {
             assert_ne!(problems(text), Vec::<String>::new(), "{text}");
         }
+        let twice = ["line 2: duplicate key: \"tries\""];
+        assert_eq!(problems("tries = 3\ntries = 4"), twice);
         let long = format!("prompt = \"{}\"", "x".repeat(257));
         assert_eq!(problems(&long).len(), 1);
         assert_eq!(super::parse(b"\xff").unwrap_err().len(), 1);
