@@ -100,18 +100,20 @@ fn shown_in_file() -> Shown {
     shown
 }
 
-/// The keys that the parser knows below this path, as its errors name them.
+/// The keys that the parser knows below this path, as its errors name them. Services have small
+/// letters only.
 fn known(below: &str, keys: &mut BTreeSet<String>) {
-    let problems = Config::parse(format!("{below}NAME = 1").as_bytes()).expect_err(below);
+    let problems = Config::parse(format!("{below}name = 1").as_bytes()).expect_err(below);
     let problem = problems[0].text.clone();
     if let Some((_, here)) = problem.split_once("known here: ") {
         for key in here.split(", ") {
             known(&format!("{below}{key}."), keys);
         }
     } else if problem.contains("expected a table") {
-        known(&format!("{below}NAME."), keys);
+        known(&format!("{below}name."), keys);
     } else {
-        keys.insert(below.trim_end_matches('.').to_owned());
+        let key = below.trim_end_matches('.').replace(".name", ".NAME");
+        keys.insert(key);
     }
 }
 
