@@ -11,9 +11,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use libc::{DIR, dirent, mode_t, passwd, rlimit, size_t, socklen_t, ssize_t, stat, timespec};
+use libc::{
+    DIR, dirent, gid_t, group, mode_t, passwd, rlimit, size_t, socklen_t, ssize_t, stat, timespec,
+};
 
-use crate::scenario::Odd;
+use crate::accounts::{self, uid_of};
+use crate::scenario::{Names, Odd};
 use crate::stage::{self, Fate, What, before};
 
 fn fail<T: From<i8>>(errno: c_int) -> T {
@@ -305,7 +308,25 @@ extern "C" fn malloc_trim(_: size_t) -> c_int {
     0
 }
 
-/// The accounts: see [`crate::machine::uid_of`].
+/// Whether a look-up fails. The C library leaves the number in `errno`, too.
+fn look_up(names: Names) -> c_int {
+    let always = |running: &mut stage::Running| running.always_lost == Some(names);
+    let errno = match before(What::Reads) {
+        Fate::Fails(errno) if names != Names::GroupsOfUser => errno,
+        _ if stage::is_active() && stage::with(always) => libc::EIO,
+        _ => return 0,
+    };
+    stage::with(|running| running.lost = true);
+    fail::<c_int>(errno);
+    errno
+}
+
+/// SAFETY: the caller got `name` from a caller of the C library.
+unsafe fn bytes_of<'n>(name: *const c_char) -> &'n [u8] {
+    unsafe { CStr::from_ptr(name) }.to_bytes()
+}
+
+/// See [`crate::accounts`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn getpwnam_r(
     name: *const c_char,
@@ -315,10 +336,8 @@ unsafe extern "C" fn getpwnam_r(
     result: *mut *mut passwd,
 ) -> c_int {
     unsafe { result.write(std::ptr::null_mut()) };
-    if let Fate::Fails(errno) = before(What::Reads) {
-        return errno;
-    }
-    if let Some(uid) = crate::machine::uid_of(unsafe { CStr::from_ptr(name) }.to_bytes()) {
+    let failed = look_up(Names::User);
+    if let Some(uid) = uid_of(unsafe { bytes_of(name) }).filter(|_| failed == 0) {
         let text = c"".as_ptr().cast_mut();
         unsafe {
             entry.write(passwd {
@@ -333,5 +352,54 @@ unsafe extern "C" fn getpwnam_r(
             result.write(entry);
         }
     }
-    0
+    failed
+}
+
+/// See [`crate::accounts`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getgrnam_r(
+    name: *const c_char,
+    entry: *mut group,
+    _: *mut c_char,
+    _: size_t,
+    result: *mut *mut group,
+) -> c_int {
+    unsafe { result.write(std::ptr::null_mut()) };
+    let failed = look_up(Names::Group);
+    let found = accounts::group(unsafe { bytes_of(name) });
+    if let Some((gr_gid, members)) = found.filter(|_| failed == 0) {
+        unsafe {
+            entry.write(group {
+                gr_name: name.cast_mut(),
+                gr_passwd: c"".as_ptr().cast_mut(),
+                gr_gid,
+                gr_mem: members.as_ptr(),
+            });
+            result.write(entry);
+        }
+    }
+    failed
+}
+
+/// See [`crate::accounts`]. It fails as often as it is called, or not at all: a single failure
+/// looks like an array that is too small.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn getgrouplist(
+    user: *const c_char,
+    gid: gid_t,
+    gids: *mut gid_t,
+    count: *mut c_int,
+) -> c_int {
+    if look_up(Names::GroupsOfUser) != 0 {
+        return -1;
+    }
+    let further = accounts::further_group(unsafe { bytes_of(user) });
+    let all: Vec<gid_t> = [Some(gid), further].into_iter().flatten().collect();
+    let (needed, room) = (all.len(), unsafe { count.read() });
+    unsafe { count.write(needed as c_int) };
+    if usize::try_from(room).is_ok_and(|room| room < needed) {
+        return -1;
+    }
+    unsafe { gids.copy_from_nonoverlapping(all.as_ptr(), needed) };
+    needed as c_int
 }

@@ -4,11 +4,14 @@
 //! script, the C library's calls with faults in them, a clock that is a number, and somebody who
 //! knows the secrets and checks what comes out.
 
+pub mod accounts;
 pub mod calls;
 pub mod libpam;
+pub mod line;
 pub mod login;
 pub mod machine;
 pub mod outcome;
+pub mod policy;
 pub mod scenario;
 pub mod stage;
 

@@ -9,6 +9,7 @@ use crate::stage::{self, Running};
 /// Flags and codes of `_pam_types.h`.
 pub const SUCCESS: c_int = 0;
 pub const SERVICE_ERR: c_int = 3;
+pub const AUTH_ERR: c_int = 7;
 pub const AUTHINFO_UNAVAIL: c_int = 9;
 pub const CONV_ERR: c_int = 19;
 pub const IGNORE: c_int = 25;
@@ -17,6 +18,8 @@ pub const CONV_AGAIN: c_int = 30;
 pub const SILENT: c_int = 0x8000;
 const BAD_ITEM: c_int = 29;
 const ECHO_OFF: c_int = 1;
+const ECHO_ON: c_int = 2;
+const AUTHTOK: c_int = 6;
 
 /// What a person does at a prompt.
 pub enum Answer {
@@ -120,15 +123,26 @@ impl Running {
             (5, Some(Odd::MuteConversation)) => (&raw const MUTE).cast(),
             (5, _) => (&raw const CONVERSATION).cast(),
             (1 | 3 | 4 | 6, Some(Odd::NoItems)) => return None,
-            (1, _) => c"fuzz".as_ptr().cast(),
+            (1, _) => c"fuzz".as_ptr().cast(), // The first of `policy::SERVICES`.
             (3, _) => c"\xff\x1btty".as_ptr().cast(),
-            (6, _) => {
+            (4, _) => self
+                .host
+                .map_or(std::ptr::null(), |host| host.as_ptr().cast()),
+            (AUTHTOK, _) => {
                 let password = self.password.as_ref();
                 password.map_or(std::ptr::null(), |password| password.as_ptr().cast())
             }
             _ => std::ptr::null(),
         })
     }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pam_set_item(_: *mut c_void, kind: c_int, item: *const c_void) -> c_int {
+    crate::require!(kind == AUTHTOK, "item {kind} was set");
+    let text = unsafe { CStr::from_ptr(item.cast()) }.to_bytes().to_vec();
+    stage::with(|running| running.handed_on.push(text));
+    SUCCESS
 }
 
 unsafe extern "C" fn talk(
@@ -140,9 +154,14 @@ unsafe extern "C" fn talk(
     crate::require!(count == 1, "one message at a time");
     let message = unsafe { &**messages };
     let text = unsafe { CStr::from_ptr(message.text) }.to_string_lossy();
-    let answer = stage::with(|running| match message.style {
-        ECHO_OFF => running.answer(&text),
-        _ => running.hears(&text),
+    let is_prompt = matches!(message.style, ECHO_OFF | ECHO_ON);
+    let answer = stage::aside(|| match is_prompt {
+        true => {
+            let (machine, forward) = stage::with(|r| (r.machine.clone(), r.line.forward));
+            let needed = forward.then(|| machine.needed(&machine.look(), stage::now()));
+            stage::with(|running| running.answer(&text, needed, message.style == ECHO_ON))
+        }
+        false => stage::with(|running| running.hears(&text)),
     });
     let typed = match answer {
         Answer::Fails(SUCCESS) => null_mut(),

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use mfa_core::backup::{BackupSet, Cost};
@@ -20,14 +21,16 @@ use mfa_core::paths::Root;
 use mfa_core::record::Record;
 use zeroize::Zeroizing;
 
-use crate::scenario::{Block, Config, Damage, Pairs, Scenario, Start, Twin, Used};
+use crate::accounts::ALICE as UID;
+use crate::policy::{DAY, Laid};
+use crate::scenario::{Block, Damage, Pairs, Scenario, Start, Twin, Used};
 use crate::stage;
 
 /// When the user was enrolled.
 pub const ENROLLED: i64 = 1_790_000_000;
-const DAY: i64 = 86_400;
 const RECORD: [u8; 16] = [7; 16];
-const UID: u32 = 1000;
+/// What marks the store.
+const MARK: &str = "var/lib/pam_mfa/users/.store";
 /// The cheapest digest there is.
 const CHEAP: Cost = Cost {
     memory: 8,
@@ -35,21 +38,13 @@ const CHEAP: Cost = Cost {
     parallelism: 1,
 };
 
-/// The accounts of the machine. `alias` is `alice` by another name, and `bob` is not enrolled.
-pub fn uid_of(name: &[u8]) -> Option<u32> {
-    match name {
-        b"alice" | b"alias" => Some(UID),
-        b"bob" => Some(UID + 1),
-        _ => None,
-    }
-}
-
 /// What lasts from one input to the next: the key, and a record for every set of devices.
 pub struct Workshop {
     root: PathBuf,
     key: Key,
     backup: BackupSet,
     codes: Vec<String>,
+    mark: Vec<u8>,
     records: HashMap<Vec<u8>, String>,
 }
 
@@ -68,6 +63,7 @@ impl Workshop {
         let codes = codes.iter().map(|code| code.shown().to_string());
         Workshop {
             codes: codes.collect(),
+            mark: fs::read(root.join(MARK)).expect("read the mark"),
             root,
             key,
             backup,
@@ -91,8 +87,18 @@ impl Workshop {
             codes: self.codes.clone(),
             set: self.backup.id,
             record,
-            config: Policy::of(&scenario.config),
+            mark: self.mark.clone(),
+            config: Laid::new(&scenario.config),
             enrolled: scenario.damage.is_none(),
+            absent: matches!(scenario.damage, Some(Damage::Missing))
+                && matches!(
+                    scenario.block,
+                    Block::FirstName(_) | Block::Missing | Block::NoDirectory
+                ),
+            sound: !matches!(
+                scenario.damage,
+                Some(Damage::NoStore | Damage::NoMark | Damage::OtherMark(_))
+            ),
             granted: RefCell::default(),
         };
         machine.lay_out(scenario);
@@ -148,47 +154,6 @@ fn shape_of(number: u8) -> Shape {
     }
 }
 
-/// What the file of the configuration says, as the input wrote it.
-pub struct Policy {
-    text: Option<Vec<u8>>,
-    pub tries: usize,
-    pub suspend_after: usize,
-    /// Unless it is junk, which by chance may mean something.
-    pub is_plain: bool,
-}
-
-impl Policy {
-    fn of(config: &Option<Config>) -> Policy {
-        let default = Policy {
-            text: None,
-            tries: 3,
-            suspend_after: 0,
-            is_plain: true,
-        };
-        match config {
-            None => default,
-            Some(Config::Tries(number)) => Policy {
-                text: Some(format!("tries = {}\n", number % 12).into()),
-                tries: usize::from(number % 12),
-                is_plain: (1..=10).contains(&(number % 12)),
-                ..default
-            },
-            Some(Config::SuspendAfter(number)) => Policy {
-                text: Some(format!("suspend_after = {number}\n").into()),
-                suspend_after: usize::from(*number),
-                is_plain: *number <= 100,
-                ..default
-            },
-            Some(Config::Junk(text)) => Policy {
-                text: Some(text.clone()),
-                tries: 10,
-                is_plain: false,
-                ..default
-            },
-        }
-    }
-}
-
 /// What was granted since the machine was laid out, or had been before.
 #[derive(Default)]
 pub struct Granted {
@@ -205,9 +170,14 @@ pub struct Machine {
     pub codes: Vec<String>,
     set: [u8; 16],
     record: Vec<u8>,
-    pub config: Policy,
-    /// Whether the record is as it was written.
+    mark: Vec<u8>,
+    pub config: Laid,
+    /// Whether store and record are as they were written.
     pub enrolled: bool,
+    /// Whether there is neither a record of his nor a trace of one.
+    pub absent: bool,
+    /// Whether it is the store of the key.
+    pub sound: bool,
     pub granted: RefCell<Granted>,
 }
 
@@ -287,8 +257,13 @@ impl Machine {
         }
         let _ = fs::remove_file(self.config_file());
         if let Some(text) = &self.config.text {
-            fs::write(self.config_file(), text).expect("write the configuration");
+            write(&self.config_file(), text, 0o644);
+            let changed = Duration::from_secs(self.config.changed.unsigned_abs());
+            let file = fs::File::options().write(true).open(self.config_file());
+            let set = file.and_then(|file| file.set_modified(UNIX_EPOCH + changed));
+            set.expect("set the time of the configuration");
         }
+        self.lay_out_store(&scenario.damage);
         self.lay_out_record(&scenario.damage);
         if !matches!(scenario.block, Block::NoDirectory) {
             make_dir(&self.state_dir());
@@ -310,12 +285,32 @@ impl Machine {
         };
     }
 
+    fn lay_out_store(&self, damage: &Option<Damage>) {
+        let mark = self.root.join(MARK);
+        make_dir(&self.users());
+        write(&mark, &self.mark, 0o600);
+        match damage {
+            Some(Damage::NoMark) => fs::remove_file(mark).expect("remove the mark"),
+            Some(Damage::OtherMark(place)) => {
+                let mut other = self.mark.clone();
+                let place = usize::from(*place) % other.len();
+                other[place] ^= 1;
+                write(&mark, &other, 0o600);
+            }
+            _ => {}
+        }
+    }
+
     fn lay_out_record(&self, damage: &Option<Damage>) {
         let _ = fs::remove_file(self.record_file());
         let mut text = self.record.clone();
         if let Some(Damage::Altered(place, change)) = damage {
             let place = usize::from(*place) % text.len();
             text[place] ^= change | 1;
+        }
+        if matches!(damage, Some(Damage::NoStore)) {
+            fs::remove_dir_all(self.users()).expect("remove the store");
+            return;
         }
         if !matches!(damage, Some(Damage::Missing)) {
             let open = matches!(damage, Some(Damage::Open));
@@ -447,6 +442,12 @@ impl Machine {
             (_, pairs) if pairs >= self.price() => 2,
             _ => 3,
         }
+    }
+
+    /// How many digits the codes of his devices have.
+    pub fn digits(&self) -> Vec<usize> {
+        let digits = self.shapes.iter().map(|shape| usize::from(shape.digits));
+        digits.collect()
     }
 
     fn price(&self) -> usize {

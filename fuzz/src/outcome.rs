@@ -4,42 +4,62 @@
 //! granted already; never on what the module decides.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
-use crate::libpam::{ABORT, AUTHINFO_UNAVAIL, CONV_ERR, IGNORE, SERVICE_ERR, SUCCESS, until_nul};
-use crate::login::{Expected, PASSWORD};
+use crate::accounts::{ALICE, uid_of};
+use crate::libpam::{
+    ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, CONV_AGAIN, CONV_ERR, IGNORE, SERVICE_ERR, SUCCESS,
+};
+use crate::line::FirstPass;
+use crate::login::TRACES;
 use crate::machine::{Machine, Seen, id_of};
+use crate::policy::Who;
 use crate::require;
-use crate::scenario::{Odd, Talk, User, Word};
-use crate::stage::Running;
+use crate::scenario::{Odd, Talk, User};
+use crate::stage::{Running, Typed};
 
 /// How many prompts one try can have: three codes, and three times the same one again.
 const PROMPTS_A_TRY: usize = 6;
 
 /// A login that has ended.
-pub struct Outcome<'t> {
+pub struct Outcome {
     /// The PAM code.
     pub code: i32,
+    /// When it began.
+    pub start: i64,
     /// When it ended.
     pub end: i64,
     /// What lay on the disk before.
     pub before: Seen,
+    /// The newest step of each device that had been granted before.
+    pub granted: HashMap<usize, u64>,
     /// Not while another one holds the lock, perhaps.
     pub alone: bool,
     /// What came in, and what was said.
     pub running: Running,
-    /// The arguments, if they are odd.
-    pub words: Option<&'t [Word]>,
+    /// Whether the arguments are in order and lead to this machine.
+    pub in_order: bool,
 }
 
-impl Outcome<'_> {
+impl Outcome {
     /// Checks everything that must be so.
     pub fn check(&self, talk: &Talk) {
         let (code, running) = (self.code, &self.running);
-        require!(code != IGNORE, "there is no policy that says so");
         require!(code != ABORT, "a panic: {}", running.log);
-        let known = [SUCCESS, SERVICE_ERR, 7, AUTHINFO_UNAVAIL, 11, CONV_ERR, 31];
+        let known = [
+            SUCCESS,
+            SERVICE_ERR,
+            AUTH_ERR,
+            AUTHINFO_UNAVAIL,
+            11,
+            CONV_ERR,
+            IGNORE,
+            31,
+        ];
         require!(known.contains(&code), "PAM code {code}");
+        self.check_policy(talk);
         self.check_prompts();
+        self.check_handed_on();
         self.check_secrecy();
         if code == SUCCESS {
             self.check_grant(talk);
@@ -60,10 +80,137 @@ impl Outcome<'_> {
         }
     }
 
+    /// Nobody is asked if the policy says so, and only then; never if nobody knows who he is.
+    fn check_policy(&self, talk: &Talk) {
+        let running = &self.running;
+        if self.code == IGNORE {
+            // Another login takes its time.
+            let may = self.may_ignore(self.start) || self.may_ignore(self.end);
+            require!(
+                may,
+                "let in without a question: {talk:?}\n{}\n{}",
+                self.machine().config,
+                running.log
+            );
+            require!(
+                !running.lost,
+                "let in after a look-up that failed: {}",
+                running.log
+            );
+            require!(running.prompts.0 == 0, "asked, and then ignored");
+        }
+        let must = talk.faults.is_empty()
+            && talk.lost.is_none()
+            && matches!(talk.odd, None | Some(Odd::User(_)))
+            && self.machine().config.policy.is_some()
+            && self.may_ignore(self.start)
+            && self.may_ignore(self.end);
+        require!(
+            !must || self.code == IGNORE,
+            "asked, and the policy does not want it: {talk:?}\n{}\n{}",
+            self.machine().config,
+            running.log
+        );
+    }
+
+    /// Whether policy and store say that nobody is asked.
+    fn may_ignore(&self, time: i64) -> bool {
+        let (machine, running) = (self.machine(), &self.running);
+        let config = &machine.config;
+        if !self.in_order
+            || matches!(running.odd, Some(Odd::NoUser(code)) if i32::from(code) == CONV_AGAIN)
+        {
+            return false;
+        }
+        if config.policy.is_none() {
+            // By chance it may be a policy.
+            let text = config.text.as_deref().unwrap_or_default();
+            let words = ["exempt", "require", "trusted_networks", "skip"];
+            return words.iter().any(|word| contains(text, word));
+        }
+        let user = self.user();
+        let who = Who {
+            user: &user,
+            service: running.service(),
+            networks: running.networks,
+        };
+        let is_enrolled = match uid_of(user.as_bytes()) {
+            Some(ALICE) => !machine.absent,
+            Some(_) => false,
+            None => true,
+        };
+        config.spares(&who) || (machine.sound && !is_enrolled && config.skips(&user, time))
+    }
+
+    /// The login name; none if it cannot be had or is no text.
+    fn user(&self) -> String {
+        let name = match self.running.odd {
+            Some(Odd::NoUser(_)) => None,
+            _ => self.running.user.as_ref(),
+        };
+        let name = name.and_then(|name| name.to_str().ok());
+        name.unwrap_or_default().to_owned()
+    }
+
+    /// What goes to later modules: what stood before the code that was granted, and nothing else.
+    fn check_handed_on(&self) {
+        let running = &self.running;
+        let typed = running
+            .typed
+            .iter()
+            .rev()
+            .find(|typed| typed.behind.is_some());
+        let wanted = typed.filter(|_| self.code == SUCCESS && running.line.forward);
+        let stands = |typed: &Typed, most| match behind(&typed.bytes, most, running) {
+            Some((start @ 1.., _)) => Some(typed.bytes[..start].to_vec()),
+            _ => None,
+        };
+        let right = match wanted {
+            None => running.handed_on.is_empty(),
+            Some(typed) => self.readings(typed).any(|most| {
+                let password = stands(typed, most);
+                running.handed_on == Vec::from_iter(password)
+            }),
+        };
+        require!(
+            right,
+            "handed on after {}: {:?}, typed: {:?}\n{}",
+            self.code,
+            running.handed_on,
+            running.typed,
+            running.log
+        );
+    }
+
+    /// How many codes may be looked for behind a password: it is known, unless a fault or another
+    /// login may be the reason for more or fewer.
+    fn readings(&self, typed: &Typed) -> RangeInclusive<usize> {
+        let exact = self.running.faults.is_empty() && !self.running.interrupted && self.alone;
+        match typed.behind.filter(|_| exact) {
+            Some(codes) => codes..=codes,
+            None => 1..=3,
+        }
+    }
+
+    fn meaning(&self, typed: &Typed) -> Meant {
+        meaning(typed, *self.readings(typed).end(), &self.running)
+    }
+
     fn check_prompts(&self) {
-        let (prompts, tries) = self.running.prompts;
-        let most = self.machine().config.tries;
-        require!(tries <= most, "{tries} tries, and {most} are allowed");
+        let running = &self.running;
+        let (prompts, tries) = running.prompts;
+        let most = running.asking().0;
+        require!(
+            tries <= most,
+            "{tries} tries, and {most} are allowed: {:?}\n{}",
+            running.told,
+            running.log
+        );
+        let only = running.line.first_pass == FirstPass::Use;
+        require!(
+            !only || prompts == 0,
+            "{prompts} prompts with use_first_pass"
+        );
         require!(prompts <= most * PROMPTS_A_TRY, "{prompts} prompts");
     }
 
@@ -74,11 +221,13 @@ impl Outcome<'_> {
         let said = format!("{}\n{}", self.running.log, self.running.told.join("\n"));
         let said = said.replace(&path, "").replace(&process, "");
         let words: Vec<&str> = said.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-        for (_, text) in &self.running.typed {
-            let leaked = match meaning(text, &self.running) {
+        let shown = TRACES.iter().any(|trace| said.contains(trace));
+        require!(!shown, "a password is shown or logged: {said}");
+        for typed in &self.running.typed {
+            let leaked = match self.meaning(typed) {
                 Meant::Codes(codes) => codes.iter().any(|code| words.contains(&code.as_str())),
                 Meant::Backup(code) => said.contains(&self.machine().codes[code]),
-                Meant::Nothing => said.contains(PASSWORD),
+                Meant::Nothing => false,
             };
             require!(!leaked, "what was typed is shown or logged: {said}");
         }
@@ -92,28 +241,24 @@ impl Outcome<'_> {
     fn is_for_him(&self) -> bool {
         let his = match &self.running.odd {
             Some(Odd::User(User::Alias)) | None => true,
-            Some(Odd::User(User::Raw(name))) => {
-                let name = until_nul(name.clone()).into_bytes();
-                crate::machine::uid_of(&name) == Some(1000)
-            }
-            Some(Odd::User(_) | Odd::NoUser(_)) => false,
+            Some(Odd::User(_)) => uid_of(self.user().as_bytes()) == Some(ALICE),
+            Some(Odd::NoUser(_)) => false,
             Some(_) => true,
         };
-        let words = self.words.map(|words| Expected::of(words, self.machine()));
-        his && self.machine().enrolled && words.is_none_or(|words| words == Expected::Ours)
+        his && self.machine().enrolled && self.in_order && !self.may_ignore(self.end)
     }
 
     /// SUCCESS implies judged and spent.
     fn check_grant(&self, talk: &Talk) {
-        let Some((time, text)) = self.running.typed.last() else {
+        let Some(typed) = self.running.typed.last() else {
             require!(false, "granted without an answer");
             return;
         };
         require!(self.is_for_him(), "granted to somebody who is not enrolled");
-        match meaning(text, &self.running) {
+        match self.meaning(typed) {
             Meant::Backup(code) => self.check_backup_grant(code),
-            Meant::Codes(_) => self.check_code_grant(*time, talk.has_broken_disk()),
-            Meant::Nothing => require!(false, "granted for no code: {text:?}"),
+            Meant::Codes(_) => self.check_code_grant(typed.time, talk.has_broken_disk()),
+            Meant::Nothing => require!(false, "granted for no code: {:?}", typed.bytes),
         }
     }
 
@@ -152,20 +297,28 @@ impl Outcome<'_> {
         let candidates = self.runs_of(needed, time);
         require!(
             !candidates.is_empty(),
-            "granted for codes that are none, or not {needed} in a row"
+            "granted for codes that are none, or not {needed} in a row: {:?}\n{}",
+            self.running.typed,
+            self.running.log
         );
         let mut granted = machine.granted.borrow_mut();
+        // One that was interrupted may have spent its code before the other had its turn.
         let is_new = |(device, step): &&(usize, u64)| {
             let first = step - (needed as u64 - 1);
-            granted
-                .steps
-                .get(device)
-                .is_none_or(|newest| first > *newest)
+            let newest = granted.steps.get(device);
+            let newest = match self.running.spent_by_then.get(device) == Some(step) {
+                true if newest != Some(step) => self.granted.get(device),
+                _ => newest,
+            };
+            newest.is_none_or(|newest| first > *newest)
         };
         let fresh: Vec<_> = candidates.iter().filter(is_new).collect();
         require!(
             !fresh.is_empty(),
-            "granted for a code that was used, or is older than one that was"
+            "granted for a code that was used, or is older than one that was: {candidates:?}, {:?}, {:?}\n{}",
+            granted.steps,
+            self.running.typed,
+            self.running.log
         );
         let after = machine.look();
         let is_spent =
@@ -184,26 +337,35 @@ impl Outcome<'_> {
             "granted, and the disk was not to blame that the code is spent in /run alone"
         );
         for (device, step) in spent {
-            granted.steps.insert(*device, *step);
+            let newest = granted.steps.entry(*device).or_default();
+            *newest = (*step).max(*newest);
         }
     }
 
-    /// For which device and step the last `needed` codes that were typed are codes in a row.
+    /// For which device and step the last `needed` codes that were typed are codes in a row, however
+    /// they may be read.
     fn runs_of(&self, needed: usize, time: i64) -> Vec<(usize, u64)> {
+        let readings = (1..=3).map(|most| self.codes_typed(most));
+        let runs = readings.flat_map(|typed| {
+            let last = typed.len().checked_sub(needed).map(|first| &typed[first..]);
+            last.map_or(Vec::new(), |last| self.steps_of(last, time, self.end))
+        });
+        runs.collect()
+    }
+
+    fn codes_typed(&self, most: usize) -> Vec<String> {
         let mut typed: Vec<String> = Vec::new();
-        for (_, text) in &self.running.typed {
-            match meaning(text, &self.running) {
+        for answer in &self.running.typed {
+            let readings = self.readings(answer);
+            let most = most.clamp(*readings.start(), *readings.end());
+            match meaning(answer, most, &self.running) {
                 Meant::Codes(codes) => typed.extend(codes),
                 _ => typed.push(String::new()),
             }
         }
         // Typing the same code again is told, and not counted.
         typed.dedup();
-        let last = &typed[typed.len().saturating_sub(needed)..];
-        self.steps_of(last, time, self.end)
-            .into_iter()
-            .filter(|_| last.len() == needed)
-            .collect()
+        typed
     }
 
     /// For which device and last step these are codes in a row, in a window between two times.
@@ -231,16 +393,28 @@ impl Outcome<'_> {
     fn must_succeed(&self, talk: &Talk) -> bool {
         let (machine, seen) = (self.machine(), &self.before);
         let plain = talk.faults.is_empty()
+            && talk.lost.is_none()
             && talk.disk.is_none()
-            && matches!(talk.odd, None | Some(Odd::User(User::Alias) | Odd::NoItems))
+            && matches!(talk.odd, None | Some(Odd::User(User::Alias)))
             && self.alone
             && !self.running.interrupted
-            && machine.config.is_plain
-            && machine.enrolled;
-        let Some((time, text)) = self.running.typed.first().filter(|_| plain) else {
+            && machine.config.policy.is_some()
+            && machine.enrolled
+            && self.in_order
+            && !self.may_ignore(self.start);
+        let running = &self.running;
+        // What is not enough may be the end of the password alone.
+        let counts = |typed: &&Typed| match self.meaning(typed) {
+            _ if !typed.earlier || running.line.first_pass == FirstPass::Use => true,
+            Meant::Codes(codes) => Some(codes.len()) >= typed.behind,
+            Meant::Backup(_) => true,
+            Meant::Nothing => false,
+        };
+        let Some(typed) = running.typed.iter().find(counts).filter(|_| plain) else {
             return false;
         };
-        match meaning(text, &self.running) {
+        let time = &typed.time;
+        match self.meaning(typed) {
             Meant::Backup(code) => machine.takes_backup(seen, code),
             Meant::Codes(codes) => {
                 let fresh = |(device, step): &(usize, u64)| {
@@ -266,42 +440,84 @@ enum Meant {
     Nothing,
 }
 
-fn meaning(text: &[u8], running: &Running) -> Meant {
-    let is_password = running
+fn meaning(typed: &Typed, most: usize, running: &Running) -> Meant {
+    if typed.behind.is_some() {
+        return behind(&typed.bytes, most, running).map_or(Meant::Nothing, |(_, meant)| meant);
+    }
+    let password = running
         .password
         .as_ref()
-        .is_some_and(|p| p.to_bytes() == text);
-    let Some(text) = std::str::from_utf8(text)
-        .ok()
-        .filter(|t| t.len() <= 512 && !is_password)
-    else {
+        .map(|password| password.to_bytes());
+    if password == Some(&typed.bytes) || typed.bytes.len() > LONGEST {
         return Meant::Nothing;
-    };
+    }
+    let text = std::str::from_utf8(&typed.bytes).unwrap_or_default();
     let dashes = ['-', '‐', '‑', '‒', '–', '—', '―', '−'];
     let symbols: String = text
         .chars()
         .filter(|c| !c.is_whitespace() && !dashes.contains(c))
         .collect();
-    let symbols = symbols.to_ascii_lowercase();
-    let is_it = |code: &String| code.replace('-', "") == symbols;
-    if let Some(number) = running.machine.codes.iter().position(is_it) {
-        return Meant::Backup(number);
-    }
-    let digits = running
-        .machine
-        .shapes
+    let digits = running.machine.digits();
+    let mut shapes = digits
         .iter()
-        .map(|shape| usize::from(shape.digits));
-    let fits = |digits: &usize| (1..=3).any(|codes| codes * digits == symbols.len());
-    match digits.into_iter().find(fits) {
-        Some(digits) if symbols.bytes().all(|byte| byte.is_ascii_digit()) => {
-            let codes = symbols.as_bytes().chunks(digits);
-            Meant::Codes(
-                codes
-                    .map(|c| String::from_utf8_lossy(c).into_owned())
-                    .collect(),
-            )
-        }
-        _ => Meant::Nothing,
+        .flat_map(|digits| (1..=3).map(move |codes| (codes, *digits)));
+    let shape = shapes.find(|(codes, digits)| codes * digits == symbols.len());
+    match (backup_code(&symbols, running), shape) {
+        (Some(number), _) => Meant::Backup(number),
+        (None, Some((_, digits))) => codes(&symbols, digits).map_or(Meant::Nothing, Meant::Codes),
+        (None, None) => Meant::Nothing,
     }
+}
+
+/// The code behind a password, and where it begins: one of his backup codes, or as many verification
+/// codes as there are, `most` at most.
+fn behind(text: &[u8], most: usize, running: &Running) -> Option<(usize, Meant)> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    let places = || (0..text.len()).filter(|place| !b" -".contains(&text[*place]));
+    let symbols: String = places().map(|place| char::from(text[place])).collect();
+    // Each is one char now, and those that count are one byte each.
+    let places: Vec<usize> = places().collect();
+    let tail = |length: usize| {
+        let skipped = places.len().checked_sub(length)?;
+        let tail: String = symbols.chars().skip(skipped).collect();
+        Some((*places.get(skipped)?, tail))
+    };
+    if let Some((start, tail)) = tail(12)
+        && let Some(number) = backup_code(&tail, running)
+    {
+        return Some((start, Meant::Backup(number)));
+    }
+    let mut digits = running.machine.digits();
+    digits.sort_by_key(|digits| usize::MAX - digits);
+    let mut shapes = (1..=most)
+        .rev()
+        .flat_map(|codes| digits.iter().map(move |d| (codes, *d)));
+    shapes.find_map(|(number, digits)| {
+        let (start, tail) = tail(number * digits)?;
+        Some((start, Meant::Codes(codes(&tail, digits)?)))
+    })
+}
+
+/// The longest answer that is looked at.
+const LONGEST: usize = 512;
+
+fn backup_code(symbols: &str, running: &Running) -> Option<usize> {
+    let symbols = symbols.to_ascii_lowercase();
+    let codes = &running.machine.codes;
+    codes
+        .iter()
+        .position(|code| code.replace('-', "") == symbols)
+}
+
+fn codes(symbols: &str, digits: usize) -> Option<Vec<String>> {
+    let is_number = symbols.bytes().all(|byte| byte.is_ascii_digit());
+    let code = |code: &[u8]| String::from_utf8_lossy(code).into_owned();
+    is_number.then(|| symbols.as_bytes().chunks(digits).map(code).collect())
+}
+
+fn contains(text: &[u8], word: &str) -> bool {
+    text.windows(word.len())
+        .any(|window| window == word.as_bytes())
 }

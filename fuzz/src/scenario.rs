@@ -28,6 +28,10 @@ pub enum Damage {
     Altered(u16, u8),
     /// Others may read it.
     Open,
+    /// The whole store is not there, or not the one of the key.
+    NoStore,
+    NoMark,
+    OtherMark(u8),
 }
 
 /// What his logins did before.
@@ -71,6 +75,49 @@ pub enum Config {
     Tries(u8),
     SuspendAfter(u8),
     Junk(Vec<u8>),
+    Policy(Policy),
+}
+
+/// Who is asked, and how.
+#[derive(Arbitrary, Debug, Clone, Default)]
+pub struct Policy {
+    pub unenrolled: Rule,
+    /// `[group.NAME]`
+    pub groups: [Option<Rule>; 4],
+    pub require: Option<Lists>,
+    pub exempt: Option<Lists>,
+    /// Which networks are trusted: one bit each.
+    pub trusted: u8,
+    pub asking: Asking,
+    /// `[service.NAME]`
+    pub here: Option<Asking>,
+    /// When the file was changed: so many seconds after the start.
+    pub changed: i16,
+}
+
+/// What holds for users who are not enrolled.
+#[derive(Arbitrary, Debug, Clone, Default)]
+pub enum Rule {
+    #[default]
+    Deny,
+    Skip,
+    /// The last day, relative to that of the start.
+    SkipUntil(i8),
+}
+
+/// Names: one bit each.
+#[derive(Arbitrary, Debug, Clone)]
+pub struct Lists {
+    pub users: u8,
+    pub groups: u8,
+    pub services: u8,
+}
+
+#[derive(Arbitrary, Debug, Clone, Default)]
+pub struct Asking {
+    pub tries: Option<u8>,
+    pub echo: Option<bool>,
+    pub prompt: bool,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -108,6 +155,26 @@ pub struct Talk {
     /// From some call on the disk cannot be written.
     pub disk: Option<Disk>,
     pub odd: Option<Odd>,
+    /// More on the PAM line.
+    pub line: Option<Line>,
+    /// What an earlier module asked for, if it is not the password alone.
+    pub authtok: Option<Reply>,
+    /// Where he comes from.
+    pub host: u8,
+    /// No look-up of this kind succeeds.
+    pub lost: Option<Names>,
+}
+
+/// Options of the PAM line.
+#[derive(Arbitrary, Debug, Clone)]
+pub struct Line {
+    /// `use_first_pass`, or `try_first_pass`.
+    pub first_pass: Option<bool>,
+    pub forward: bool,
+    pub asking: Asking,
+    /// `service=`, which of them.
+    pub service: Option<bool>,
+    pub debug: bool,
 }
 
 /// What somebody does at a prompt, after some time.
@@ -116,6 +183,8 @@ pub struct Reply {
     pub wait: u8,
     pub what: Typed,
     pub filler: Filler,
+    /// The number of a password that is typed before it.
+    pub password: Option<u8>,
 }
 
 #[derive(Arbitrary, Debug, Clone)]
@@ -192,8 +261,6 @@ pub enum Odd {
     /// A login name; what is not a known one is nobody's.
     User(User),
     NoUser(u8),
-    /// The password was typed before; if true, it is a right code.
-    Password(bool),
     Words(Vec<Word>),
     NoItems,
     NoConversation,
@@ -212,6 +279,14 @@ pub enum User {
     Raw(Vec<u8>),
 }
 
+/// What is looked up.
+#[derive(Arbitrary, Debug, Clone, Copy, PartialEq)]
+pub enum Names {
+    User,
+    Group,
+    GroupsOfUser,
+}
+
 /// An argument of the PAM line.
 #[derive(Arbitrary, Debug, Clone, PartialEq)]
 pub enum Word {
@@ -219,6 +294,13 @@ pub enum Word {
     Ours(Vec<u8>),
     Root(Vec<u8>),
     Raw(Vec<u8>),
+    /// An option by its number.
+    Flag(u8),
+    /// The same with a value.
+    Value(u8, Vec<u8>),
+    Tries(u8),
+    /// A prompt of about the longest length.
+    LongPrompt(u8),
 }
 
 impl Talk {

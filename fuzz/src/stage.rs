@@ -1,13 +1,14 @@
 //! The login that is running, and what goes wrong around it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::ffi::{CString, c_int};
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{CStr, CString, c_int};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use crate::line::Line;
 use crate::machine::Machine;
-use crate::scenario::{Disk, Moment, Odd, Reply, Trouble};
+use crate::scenario::{Disk, Moment, Names, Odd, Reply, Trouble};
 
 thread_local! {
     static ACTIVE: Cell<bool> = const { Cell::new(false) };
@@ -38,8 +39,21 @@ pub struct Running {
     pub calls: u32,
     /// Whether another login got its turn.
     pub interrupted: bool,
-    /// What was typed, and when.
-    pub typed: Vec<(i64, Vec<u8>)>,
+    /// The newest step of each device that was spent when it did.
+    pub spent_by_then: HashMap<usize, u64>,
+    /// No look-up of this kind succeeds.
+    pub always_lost: Option<Names>,
+    /// Whether a look-up of a user or a group failed.
+    pub lost: bool,
+    /// What stands on the PAM line.
+    pub line: Line,
+    /// Where he comes from, and which networks that is in.
+    pub host: Option<&'static CStr>,
+    pub networks: u8,
+    /// What was typed, what an earlier module asked for included.
+    pub typed: Vec<Typed>,
+    /// What was handed on to later modules.
+    pub handed_on: Vec<Vec<u8>>,
     /// Everything that was said.
     pub told: Vec<String>,
     /// How many prompts there were, and how many of them began a try.
@@ -48,6 +62,17 @@ pub struct Running {
     pub log: String,
     /// The socket of the log.
     pub log_socket: c_int,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Typed {
+    pub time: i64,
+    pub bytes: Vec<u8>,
+    /// If a password may stand before the code: how many codes are looked for behind it.
+    pub behind: Option<usize>,
+    /// Whether it stood in what an earlier module asked for.
+    pub earlier: bool,
 }
 
 /// What becomes of a call.
@@ -97,6 +122,14 @@ pub fn with<T>(work: impl FnOnce(&mut Running) -> T) -> T {
     RUNNING.with_borrow_mut(|running| work(running.as_mut().expect("a login that runs")))
 }
 
+/// Looks at the machine while the module waits.
+pub fn aside<T>(work: impl FnOnce() -> T) -> T {
+    ACTIVE.set(false);
+    let result = work();
+    ACTIVE.set(true);
+    result
+}
+
 /// Seconds since 1970.
 pub fn now() -> i64 {
     SECONDS.get()
@@ -135,6 +168,9 @@ pub fn before(what: What<'_>) -> Fate {
         due
     });
     if let Some(meanwhile) = meanwhile {
+        let machine = with(|running| running.machine.clone());
+        let steps = machine.look().steps;
+        with(|running| running.spent_by_then = steps);
         (meanwhile.login)();
     }
     let fate = with(|running| running.fate(what));
