@@ -20,8 +20,7 @@ impl Network {
     /// # Errors
     /// What was expected.
     pub fn parse(text: &str) -> Result<Network, String> {
-        let address = || text.parse::<IpAddr>().map(IpNet::from);
-        let Ok(net) = text.parse::<IpNet>().or_else(|_| address()) else {
+        let Some(net) = literal(text) else {
             return Err(format!(
                 "{text:?} is no address; expected a literal one such as 203.0.113.0/24 or 2001:db8::/32"
             ));
@@ -48,6 +47,17 @@ impl Network {
     pub fn is_everything(&self) -> bool {
         self.0.prefix_len() == 0
     }
+}
+
+/// Strict where `ipnet` is not: `010.0.0.0/8` is 8.0.0.0/8 to inet_aton(3), and 10.0.0.0/8 to others.
+fn literal(text: &str) -> Option<IpNet> {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return text.parse::<IpAddr>().map(IpNet::from).ok();
+    };
+    let length = prefix.parse::<u8>().ok()?;
+    let plain = length.to_string() == prefix;
+    let net = IpNet::new(address.parse().ok()?, length).ok()?;
+    plain.then_some(net)
 }
 
 /// The only kind of address that has a zone (RFC 4007, section 11).
@@ -130,6 +140,9 @@ mod tests {
             "*",
             "any",
             "1.2.3.4 /8",
+            "010.0.0.0/8",
+            "10.0.0.0/08",
+            "2001:db8::/+32",
         ] {
             assert!(
                 Network::parse(text).unwrap_err().contains("literal"),
