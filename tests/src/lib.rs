@@ -22,6 +22,7 @@ pub mod locate;
 pub mod lock;
 pub mod log;
 pub mod machine;
+pub mod manual;
 pub mod memory;
 pub mod oath;
 pub mod outcome;

@@ -1,12 +1,12 @@
 //! The manual pages, `config/config.toml` and the code say the same.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{collections::BTreeSet, fs};
 
 use mfa_core::config::Config;
 use mfa_tests::{
-    command::run,
     enrolled::{NOW, STEP},
-    locate, need,
+    manual::{assert_renders, examples, read, tags},
+    need,
     outcome::Outcome,
     pam::{self, Reply},
     protocol::Event,
@@ -16,53 +16,6 @@ use mfa_tests::{
 const TOML_5: &str = "docs/man/pam_mfa.toml.5";
 const PAM_MFA_8: &str = "docs/man/pam_mfa.8";
 const CONFIG: &str = "config/config.toml";
-
-fn read(path: &str) -> String {
-    fs::read_to_string(locate::workspace().join(path)).expect(path)
-}
-
-/// The lines of a section, as they are written.
-fn section(page: &str, heading: &str) -> Vec<String> {
-    let page = read(page);
-    let lines = page.lines().map(str::to_owned);
-    let mut lines = lines.skip_while(|line| *line != format!(".SH {heading}"));
-    assert!(lines.next().is_some(), "no section {heading}");
-    lines.take_while(|line| !line.starts_with(".SH ")).collect()
-}
-
-/// What stands for itself in a page, without the marks of roff.
-fn plain(text: &str) -> String {
-    text.replace("\\(dq", "\"")
-        .replace("\\-", "-")
-        .replace("\\e", "\\")
-}
-
-/// The tags of the paragraphs, each below the heading in which it stands.
-fn tags(page: &str, heading: &str) -> Vec<(String, String)> {
-    let (mut tags, mut below) = (Vec::new(), String::new());
-    let lines = section(page, heading);
-    for (line, next) in lines.iter().zip(lines.iter().skip(1)) {
-        if let Some(heading) = line.strip_prefix(".SS ") {
-            below = heading.to_owned();
-        }
-        if line == ".TP" || line == ".TQ" {
-            let tag = match next.strip_prefix(".BI ") {
-                Some(words) => words.replace(' ', ""),
-                None => next.strip_prefix(".B ").expect("a tag").to_owned(),
-            };
-            tags.push((below.clone(), plain(&tag)));
-        }
-    }
-    tags
-}
-
-/// The examples of a section.
-fn examples(page: &str, heading: &str) -> Vec<String> {
-    let text = plain(&section(page, heading).join("\n"));
-    let examples = text.split(".EX\n").skip(1);
-    let examples = examples.map(|rest| rest.split(".EE").next().unwrap_or_default().to_owned());
-    examples.collect()
-}
 
 /// `users` in `[require]` → `require.users`.
 fn path(heading: &str, key: &str) -> String {
@@ -355,12 +308,6 @@ fn the_module_returns_what_the_manual_page_says() {
 fn the_manual_pages_are_shown_without_warnings_on_eighty_columns() {
     need!("/usr/bin/groff");
     for page in [TOML_5, PAM_MFA_8] {
-        let mut groff = Command::new("groff");
-        groff.args(["-man", "-Tutf8", "-ww", "-P-c", "-P-b", "-P-u", "-rLL=80n"]);
-        let shown = run(groff.arg(locate::workspace().join(page)), "").ok();
-        assert_eq!(shown.stderr, "", "{page}");
-        for line in shown.stdout.lines() {
-            assert!(line.chars().count() <= 80, "{page}: {line}");
-        }
+        assert_renders(page);
     }
 }
