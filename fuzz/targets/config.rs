@@ -190,11 +190,8 @@ fn is_network(text: &str) -> bool {
     let Some(prefix) = prefix else {
         return true;
     };
-    // No longer than the widest of its kind; zeros before it change nothing.
-    let is_number =
-        prefix.bytes().all(|byte| byte.is_ascii_digit()) && prefix.len() <= width.to_string().len();
-    let prefix = prefix.parse::<u32>().ok().filter(|_| is_number);
-    prefix.is_some_and(|prefix| prefix <= width && bits.checked_shl(prefix).unwrap_or(0) == 0)
+    let length = (0..=width).find(|length| length.to_string() == prefix);
+    length.is_some_and(|length| bits.checked_shl(length).unwrap_or(0) == 0)
 }
 
 /// What is wrong and where, in the order of the lines.
