@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use mfa_core::paths::Root;
 
 /// Enroll users for pam_mfa and see what is going on
@@ -144,13 +144,13 @@ pub struct HandingOver {
 
 /// The options of `regenerate`.
 #[derive(Args)]
+#[command(group(ArgGroup::new("whom").args(["user", "all"]).required(true)))]
 pub struct Regenerate {
     /// The login name
-    #[arg(required_unless_present = "all")]
     pub user: Option<String>,
 
     /// Everybody who is enrolled, one after the other; after /var was restored from a backup
-    #[arg(long, conflicts_with_all = ["user", "backup_codes_file"])]
+    #[arg(long, conflicts_with = "backup_codes_file")]
     pub all: bool,
 
     #[command(flatten)]
@@ -159,13 +159,13 @@ pub struct Regenerate {
 
 /// The options of `disable`.
 #[derive(Args)]
+#[command(group(ArgGroup::new("whom").args(["user", "uid"]).required(true)))]
 pub struct Disable {
     /// The login name
-    #[arg(required_unless_present = "uid")]
     pub user: Option<String>,
 
     /// The user id, where no name leads to it any more
-    #[arg(long, value_name = "N", conflicts_with = "user")]
+    #[arg(long, value_name = "N")]
     pub uid: Option<u32>,
 
     /// Do not ask

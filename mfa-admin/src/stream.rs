@@ -1,6 +1,9 @@
 //! Standard output or standard error: where a command talks to a person.
 
-use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// One of the two.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,25 @@ impl Stream {
             (usize::from(width.0), usize::from(height.0))
         }))
     }
+}
+
+/// Fails if standard output takes nothing any more, as far as that can be known before anything is
+/// written: nobody reads from a pipe, a device is full. A disk tells only when it is written to.
+pub fn check_output() -> io::Result<()> {
+    let out = stdout();
+    let mut polled = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut polled, PollTimeout::ZERO)?;
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+    let [polled] = &polled;
+    if polled
+        .revents()
+        .is_some_and(|events| events.intersects(gone))
+    {
+        return Err(ErrorKind::BrokenPipe.into());
+    }
+    // The writes of the standard library take a descriptor that is not open for writing as well.
+    nix::unistd::write(&out, &[])?;
+    Ok(())
 }
 
 impl Write for Stream {

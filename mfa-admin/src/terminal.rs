@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
+use anyhow::{Context, Result, anyhow};
+use mfa_core::user::shown;
 use zeroize::Zeroizing;
 
 use crate::input::Input;
-use crate::stream::Stream;
+use crate::stream::{Stream, check_output};
 
 /// A line that may hold a secret.
 pub type Line = Zeroizing<String>;
@@ -80,11 +82,14 @@ impl Terminal {
         Ok(answer)
     }
 
-    /// Fails if somebody broke off while nothing was asked: the last chance before something is
-    /// changed.
-    pub fn check_not_broken_off(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(!self.input.is_broken_off(), BROKEN_OFF);
-        Ok(())
+    /// The last chance before something is changed for a user: fails if somebody broke off while
+    /// nothing was asked, or if what there is to hand over then could not be written.
+    pub fn check_before_change(&self, user: &str) -> Result<()> {
+        let fit = match self.input.is_broken_off() {
+            true => Err(anyhow!("it was broken off")),
+            false => check_output().context("cannot write to standard output"),
+        };
+        fit.with_context(|| format!("nothing was changed for {}", shown(user)))
     }
 
     /// Asks, and takes nothing for an answer that was typed before.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
+
 /// Something is wrong with the store or the machine. A login that meets one is refused; it never
 /// means "not enrolled". No text of a file ever stands in it.
 #[derive(Debug)]
@@ -172,18 +174,23 @@ impl Fault {
             if matches!(error.raw_os_error(), Some(EROFS | ENOSPC | EDQUOT | EIO)))
     }
 
-    fn is_denial(error: &io::Error) -> bool {
-        error.kind() == io::ErrorKind::PermissionDenied
+    /// Whether it is only that we are not root.
+    pub fn wants_root(&self) -> bool {
+        matches!(self, Fault::Io { error, .. } if is_denial(error)) && !geteuid().is_root()
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Io { doing, path, error } if Fault::is_denial(error) => write!(
+            Fault::Io { doing, path, error } if is_denial(error) => write!(
                 f,
-                "{doing} {}: permission denied. This must run as root",
-                path.display()
+                "{doing} {}: permission denied{}",
+                path.display(),
+                match self.wants_root() {
+                    true => ". This must run as root",
+                    false => EVEN_TO_ROOT,
+                }
             ),
             Fault::Io { doing, path, error } => {
                 write!(f, "{doing} {}: {}", path.display(), text_of(error))
@@ -213,16 +220,19 @@ impl fmt::Display for Fault {
                 path.display(),
                 match ours {
                     Ours::Key =>
-                        "; without it the records are worthless: remove them and this file, then \
-                         run mfa-admin init",
+                        ", or compare it with your copy if it was typed. Without it the records are \
+                         worthless: remove them and this file, then run mfa-admin init",
                     Ours::Mark =>
-                        ", or remove this file and make it anew with: mfa-admin init --new-store",
+                        ". If the key was put there by hand, compare it with your copy first. If \
+                         it is right, remove this file and make it anew with: mfa-admin init \
+                         --new-store",
                     Ours::Record => OR_ENROLL,
                 }
             ),
             Fault::NoKey { path } => write!(
                 f,
-                "there is no key ({}). Make one with: mfa-admin init",
+                "there is no key ({}). Bring it back from a backup, or, if there never was one, make \
+                 it with: mfa-admin init",
                 path.display()
             ),
             Fault::NoStore { path } => write!(
@@ -260,8 +270,8 @@ impl fmt::Display for Fault {
             ),
             Fault::OtherUser { path, user, uid } => write!(
                 f,
-                "{} belongs to {}, and no user of that name has the user id {uid}. Remove it with: \
-                 mfa-admin disable --uid {uid}",
+                "{} belongs to {}, and no user of that name has the user id {uid}. If the account \
+                 is gone for good, remove the record with: mfa-admin disable --uid {uid}",
                 path.display(),
                 shown(user)
             ),
@@ -317,6 +327,14 @@ impl fmt::Display for Fault {
 
 /// What is left to do about a record that no backup has.
 const OR_ENROLL: &str = ", or remove it (mfa-admin disable) and make a new one (mfa-admin enroll)";
+
+/// What stops root.
+const EVEN_TO_ROOT: &str = ", even to root. Look for an attribute (lsattr), SELinux or AppArmor, a \
+                            capability that was taken away, or a network file system";
+
+fn is_denial(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
 
 impl std::error::Error for Fault {}
 

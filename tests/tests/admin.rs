@@ -758,10 +758,50 @@ fn what_cannot_be_written_is_an_error_and_no_panic() {
     };
     into_full(&["list"]);
     into_full(&["init"]);
-    let said = into_full(&[&SCRIPTED[..], &["alice"]].concat());
-    assert!(said.contains("alice is enrolled, but"), "{said}");
-    assert!(said.contains("mfa-admin regenerate alice"), "{said}");
+    assert!(sandbox.path("etc/pam_mfa/key").exists());
+    sandbox.enroll("alice");
     into_full(&["status", "alice"]);
+    for words in [&["unlock", "alice"][..], &["disable", "alice", "--yes"]] {
+        let said = into_full(words);
+        assert!(said.contains("it is done, but standard output"), "{said}");
+    }
+    assert!(!sandbox.path("var/lib/pam_mfa/users/2001.toml").exists());
+}
+
+#[test]
+fn a_wrong_command_line_is_told_every_way_to_name_somebody() {
+    let sandbox = nobody();
+    for (command, ways) in [
+        ("regenerate", "<USER|--all>"),
+        ("disable", "<USER|--uid <N>>"),
+    ] {
+        let wrong = sandbox.admin(&[command]);
+        assert_eq!(wrong.code(), 2);
+        assert!(wrong.stderr.contains(&format!("\n  {ways}\n")), "{wrong:?}");
+    }
+    for words in [
+        &["regenerate", "alice", "--all"][..],
+        &["disable", "alice", "--uid", "2001"],
+    ] {
+        assert_eq!(sandbox.admin(words).code(), 2, "{words:?}");
+    }
+}
+
+#[test]
+fn unlocking_does_not_need_the_configuration_and_tells_that_it_is_broken() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let wrong = alice.wrong_code();
+    sandbox.login("alice", &[&wrong, &wrong]);
+    sandbox.write("etc/pam_mfa/config.toml", "junk = 1\n");
+    let done = sandbox.admin(&["unlock", "alice"]).ok();
+    assert_eq!(done.stdout, "The failed attempts of alice are forgotten.\n");
+    assert_one_line(&done.stderr);
+    let warning = "warning: it is done, but a login is refused all the same: ";
+    assert!(done.stderr.contains(warning), "{}", done.stderr);
+    assert!(done.stderr.contains("config.toml"), "{}", done.stderr);
+    sandbox.write("etc/pam_mfa/config.toml", "");
+    let status = sandbox.admin(&["status", "alice", "--json"]).ok().stdout;
+    assert_eq!(json_of(&status)["failed_attempts"], 0);
 }
 
 #[test]
@@ -1110,7 +1150,7 @@ fn whoever_breaks_off_before_the_codes_are_active_keeps_the_old_ones() {
     let words = ["strace", "-qq", "-o", "/dev/null", "-e", inject];
     let command = sandbox.admin_command(&["regenerate", "alice"]);
     let said = run(&mut under(&words, &command), "").failed().stderr;
-    assert!(said.contains("Nothing was changed"), "{said}");
+    assert!(said.contains("nothing was changed for alice"), "{said}");
     assert!(sandbox.login("alice", &[&alice.backup_codes[0]]).granted());
 }
 

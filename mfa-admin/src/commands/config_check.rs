@@ -3,7 +3,7 @@
 use std::io::{self, Write, stdout};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use mfa_core::config::{Asking, BadConfig, Config, FILE, Lists, Unenrolled};
 use mfa_core::fault::Fault;
 use mfa_core::login::{Asked, Standing, Subject, standing};
@@ -30,8 +30,10 @@ pub fn run(root: &Root, options: &Check) -> Result<()> {
         .user
         .as_ref()
         .map(|user| ruling(root, &config, user, options));
-    show(root, &config, &warnings, ruling.as_deref()).context("cannot write to standard output")?;
+    let ruled = ruling.as_ref().and_then(|ruling| ruling.as_deref().ok());
+    show(root, &config, &warnings, ruled).context("cannot write to standard output")?;
     accidents.context("the names in the file could not all be looked up")?;
+    ruling.transpose()?;
     Ok(())
 }
 
@@ -179,19 +181,22 @@ fn asking(asking: &Asking) -> String {
     format!("{prompt:?}, what is typed is {echo}, {tries}")
 }
 
-/// Whether a login is asked for a second factor, as the module would say it.
-fn ruling(root: &Root, config: &Config, user: &str, options: &Check) -> String {
+/// Whether a login is asked for a second factor, as the module would say it. Fails if the module
+/// could tell, since it runs as root, and we cannot.
+fn ruling(root: &Root, config: &Config, user: &str, options: &Check) -> Result<String> {
     let from = options
         .rhost
         .as_deref()
         .map(|rhost| format!(" from {}", shown(rhost)));
     let (user_shown, service) = (shown(user), shown(&options.service));
-    let said = said(root, config, user, options);
-    let said = said.unwrap_or_else(|fault| format!("refused ({fault})"));
-    format!(
-        "{user_shown} at {service}{}: {said}",
-        from.unwrap_or_default()
-    )
+    let login = format!("{user_shown} at {service}{}", from.unwrap_or_default());
+    match said(root, config, user, options) {
+        Ok(said) => Ok(format!("{login}: {said}")),
+        Err(fault) if fault.wants_root() => {
+            Err(anyhow!(fault).context(format!("whether {login} is asked cannot be told")))
+        }
+        Err(fault) => Ok(format!("Warning: {login}: refused ({fault})")),
+    }
 }
 
 fn said(root: &Root, config: &Config, user: &str, options: &Check) -> Result<String, Fault> {

@@ -22,11 +22,10 @@ pub fn run(root: &Root, options: &Disable) -> Result<()> {
         confirm(&mut terminal, &name)?;
     }
     ensure!(store.remove(uid)?, not_enrolled(options, uid));
-    terminal.say(&format!(
+    super::tell(&format!(
         "{name} is not enrolled any more. A login that asks for a code is refused until: mfa-admin \
          enroll {name}"
-    ))?;
-    Ok(())
+    ))
 }
 
 fn whom(store: &Store, options: &Disable) -> Result<(u32, String)> {

@@ -41,7 +41,7 @@ pub fn run(root: &Root, options: &Enroll) -> Result<()> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    terminal.check_not_broken_off()?;
+    terminal.check_before_change(&options.user)?;
     let done = Done::new(&pending, &names);
     let warning = pending.activate(&store, set)?;
     super::warn(warning);

@@ -1,7 +1,5 @@
 //! `mfa-admin init`: key and store.
 
-use std::io::{Write, stdout};
-
 use anyhow::Result;
 use mfa_core::init::{Made, init};
 use mfa_core::paths::Root;
@@ -11,8 +9,7 @@ use crate::cli::Init;
 /// Makes what is missing, and says what it made.
 pub fn run(root: &Root, options: &Init) -> Result<()> {
     let made = init(root, options.new_store)?;
-    writeln!(stdout(), "{}", report(root, &made))?;
-    Ok(())
+    super::tell(&report(root, &made))
 }
 
 /// What was made, for people.

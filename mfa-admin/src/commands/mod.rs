@@ -9,11 +9,11 @@ mod regenerate;
 mod status;
 mod unlock;
 
-use std::io::{Write, stderr};
+use std::fmt::Display;
+use std::io::{Write, stderr, stdout};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use mfa_core::config::Config;
-use mfa_core::fault::Fault;
 use mfa_core::overview::{self, Entry, Overview};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
@@ -35,11 +35,16 @@ pub fn run(cli: Cli) -> Result<()> {
     }
 }
 
+/// Says what was done. Where that cannot be said, it is done all the same.
+fn tell(done: &str) -> Result<()> {
+    writeln!(stdout(), "{done}").context("it is done, but standard output cannot be written")
+}
+
 /// What was to be done is done, but something after it went wrong.
-fn warn(warning: Option<Fault>) {
-    if let Some(fault) = warning {
+fn warn(warning: Option<impl Display>) {
+    if let Some(warning) = warning {
         // There is nobody to tell if even this cannot be written.
-        let _ = writeln!(stderr(), "mfa-admin: warning: it is done, but {fault}");
+        let _ = writeln!(stderr(), "mfa-admin: warning: it is done, but {warning}");
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io::{Write, stderr};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use mfa_core::backup::{BackupSet, Cost};
-use mfa_core::enrollment;
+use mfa_core::enrollment::{self, Error};
+use mfa_core::overview;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
 use mfa_core::user::shown;
@@ -22,28 +23,32 @@ pub fn run(root: &Root, options: &Regenerate) -> Result<()> {
     let store = Store::open(root)?;
     let handing_over = &options.handing_over;
     match &options.user {
-        Some(user) => match one(&store, user, handing_over)? {
-            true => Ok(()),
-            false => bail!(codes::not_shown("has new backup codes", user) + ": it was broken off"),
-        },
-        None => all(root, &store, handing_over),
+        Some(user) => one(&store, user, enrollment::find(&store, user)?, handing_over),
+        None => all(&store, handing_over),
     }
 }
 
-/// A record that cannot be used stops nobody else.
-fn all(root: &Root, store: &Store, handing_over: &HandingOver) -> Result<()> {
+/// A record that cannot be used stops nobody else. Whatever else goes wrong stops them all: the
+/// codes of the next one could not be handed over either, and would replace those that he has.
+fn all(store: &Store, handing_over: &HandingOver) -> Result<()> {
     let mut failed = 0;
-    for (uid, seen) in super::everybody(root, store)? {
+    // Who is suspended does not matter, so no configuration is needed: it may be broken, too.
+    for (uid, seen) in overview::all(store, 0, time::now())? {
         let done = match seen {
-            Ok(seen) => one(store, &seen.user, handing_over),
-            Err(fault) => Err(fault.into()),
+            Ok(seen) => one(store, &seen.user, uid, handing_over),
+            Err(fault) => Err(Error::from(fault).into()),
         };
         match done {
-            Ok(true) => {}
-            Ok(false) => bail!("broken off: the users after uid {uid} keep their backup codes"),
-            Err(error) => {
+            Ok(()) => {}
+            Err(error) if error.is::<Error>() => {
                 failed += 1;
-                writeln!(stderr(), "mfa-admin: uid {uid}: {error:#}")?;
+                // There is nobody to tell if even this cannot be written.
+                let _ = writeln!(stderr(), "mfa-admin: uid {uid}: {error:#}");
+            }
+            Err(error) => {
+                return Err(error.context(format!(
+                    "stopped at uid {uid}; the users after that keep their backup codes"
+                )));
             }
         }
     }
@@ -51,9 +56,8 @@ fn all(root: &Root, store: &Store, handing_over: &HandingOver) -> Result<()> {
     Ok(())
 }
 
-/// Says whether the person goes on.
-fn one(store: &Store, user: &str, handing_over: &HandingOver) -> Result<bool> {
-    let uid = enrollment::find(store, user)?;
+/// An [`Error`] says that the user keeps his codes because of his record or the store.
+fn one(store: &Store, user: &str, uid: u32, handing_over: &HandingOver) -> Result<()> {
     let mut terminal = Terminal::new(Stream::beside_json(handing_over.json))?;
     let mut file = BackupFile::wanted(handing_over)?;
 
@@ -65,7 +69,7 @@ fn one(store: &Store, user: &str, handing_over: &HandingOver) -> Result<bool> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    terminal.check_not_broken_off()?;
+    terminal.check_before_change(user)?;
     super::warn(enrollment::regenerate(store, user, set, made)?);
     if let Some(file) = file {
         file.keep();
@@ -79,23 +83,22 @@ fn tell(
     handing_over: &HandingOver,
     codes: &Codes,
     uid: u32,
-) -> Result<bool> {
+) -> Result<()> {
     let user = codes.user;
-    let goes_on = codes.show(terminal, handing_over)?;
+    let seen = codes.show(terminal, handing_over)?;
     terminal.leave()?;
+    ensure!(seen, "it was broken off while they were shown");
     if handing_over.json {
         let backup_codes = codes.codes;
-        json::print(&Regenerated {
+        return json::print(&Regenerated {
             user,
             uid,
             backup_codes,
-        })?;
-        return Ok(goes_on);
+        });
     }
     terminal.say(&format!(
         "{} has ten new backup codes; the old ones do not work any more.",
         shown(user)
     ))?;
-    codes::say_where(terminal, handing_over)?;
-    Ok(goes_on)
+    Ok(codes::say_where(terminal, handing_over)?)
 }

@@ -1,9 +1,8 @@
 //! `mfa-admin unlock`: failed attempts are forgotten.
 
-use std::io::{Write, stdout};
-
 use anyhow::Result;
 use mfa_core::enrollment;
+use mfa_core::overview::Overview;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
 use mfa_core::user::shown;
@@ -15,14 +14,23 @@ pub fn run(root: &Root, options: &Unlock) -> Result<()> {
     let user = &options.user;
     let store = Store::open(root)?;
     enrollment::unlock(&store, user)?;
-    let name = shown(user);
-    let asks = match super::seen(root, &store, user)?.free.run() {
-        1 => "A login asks for one code".to_owned(),
-        run => format!("A login still asks for {run} codes in a row; see: mfa-admin status {name}"),
-    };
-    writeln!(
-        stdout(),
-        "The failed attempts of {name} are forgotten. {asks}."
-    )?;
-    Ok(())
+    let done = format!("The failed attempts of {} are forgotten.", shown(user));
+    match super::seen(root, &store, user) {
+        Ok(seen) => super::tell(&format!("{done} {}", asks(&seen))),
+        // A configuration that is not understood is no reason not to unlock, and none to hide it.
+        Err(error) => {
+            super::warn(Some(format!("a login is refused all the same: {error:#}")));
+            super::tell(&done)
+        }
+    }
+}
+
+fn asks(seen: &Overview) -> String {
+    match seen.free.run() {
+        1 => "A login asks for one code.".to_owned(),
+        run => format!(
+            "A login still asks for {run} codes in a row; see: mfa-admin status {}.",
+            shown(&seen.user)
+        ),
+    }
 }
