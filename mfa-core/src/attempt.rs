@@ -19,6 +19,8 @@ pub(crate) struct Case<'c> {
     pub host: &'c Host<'c>,
     pub request: &'c Request,
     pub config: &'c Config,
+    /// Whether there is a user of that name.
+    pub known: bool,
     pub subject: &'c Subject,
     /// None for a stranger: whatever he types is wrong.
     pub throttle: Option<Throttle<'c>>,
@@ -39,28 +41,31 @@ impl Case<'_> {
         let mut refusals = Vec::new();
         let asking = self.asking();
         let mut left = self.tries(&asking);
-        while left > 0 {
+        loop {
             self.password = None;
             self.asked = self.request.options.first_pass == FirstPass::Use;
-            match self.attempt(&asking, talk) {
+            let refusal = match self.attempt(&asking, talk) {
                 Ok(grant) => {
                     self.throttle.iter_mut().for_each(Throttle::give_back);
                     let password = self.password.take();
                     return Verdict::Granted(Grant { password, ..grant });
                 }
-                Err(refusal) => {
-                    messages::refusal(&refusal)
-                        .into_iter()
-                        .for_each(|text| talk.warn(text));
-                    refusals.push(refusal);
-                }
+                Err(refusal) => refusal,
+            };
+            left = left.saturating_sub(u32::from(self.asked));
+            let again = left > 0 && !self.ends_at(&refusal);
+            if again {
+                // Now, for whoever breaks off at the next prompt would leave no line.
+                log_line::write_missed(self.host.log, self.request, self.known, &refusal);
             }
-            if refusals.last().is_some_and(|refusal| self.ends_at(refusal)) {
-                break;
+            messages::refusal(&refusal)
+                .into_iter()
+                .for_each(|text| talk.warn(text));
+            refusals.push(refusal);
+            if !again {
+                return Verdict::Refused(refusals);
             }
-            left -= u32::from(self.asked);
         }
-        Verdict::Refused(refusals)
     }
 
     fn asking(&self) -> Asking {

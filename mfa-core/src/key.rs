@@ -24,6 +24,9 @@ const NONCE: usize = 24;
 /// `pam_mfa-key-1 <16 hex> <64 hex>\n`
 const LENGTH: usize = MARK.len() + 2 * ID + 1 + 2 * KEY + 1;
 
+/// How many blanks and line ends whoever types it from paper may leave around it.
+const BLANKS: usize = 64;
+
 const MAC_PREFIX: &str = "# mac ";
 /// `# mac <64 hex>\n`
 const MAC_LINE: usize = MAC_PREFIX.len() + 64 + 1;
@@ -49,7 +52,7 @@ impl Key {
     /// Reads the key of the machine. `Fault::NoKey` if there is none.
     pub fn load(root: &Root, etc: &Dir) -> Result<Key, Fault> {
         let path = root.etc().join(FILE);
-        match etc.read(FILE, LENGTH) {
+        match etc.read(FILE, LENGTH + BLANKS) {
             Ok(text) => {
                 let text = Zeroizing::new(text);
                 Key::decode(&text).ok_or(Fault::Damaged {
@@ -75,7 +78,7 @@ impl Key {
     }
 
     fn decode(text: &[u8]) -> Option<Key> {
-        let rest = text.strip_prefix(MARK.as_bytes())?.strip_suffix(b"\n")?;
+        let rest = text.trim_ascii().strip_prefix(MARK.as_bytes())?;
         let (id, key) = (rest.get(..2 * ID)?, rest.get(2 * ID..)?.strip_prefix(b" ")?);
         let mut decoded = Key {
             id: [0; ID],
@@ -182,14 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_editor_leaves_around_it_is_no_part_of_it() {
+        let key = Key::generate().unwrap();
+        let text = key.encode();
+        for typed in [text.trim_end(), &format!("\n {} \r\n\n", text.trim_end())] {
+            assert_eq!(Key::decode(typed.as_bytes()).unwrap().bytes, key.bytes);
+        }
+    }
+
+    #[test]
     fn anything_else_is_no_key() {
         let text = Key::generate().unwrap().encode().to_string();
         for wrong in [
             "",
             &text[1..],
-            text.trim_end(),
+            text[..text.len() - 2].trim_end(),
             &text.to_uppercase(),
-            &format!("{text}\n"),
+            &text.replace(' ', "  "),
         ] {
             assert!(Key::decode(wrong.as_bytes()).is_none(), "{wrong:?}");
         }

@@ -1,6 +1,7 @@
-//! One line a decision for the system's log. No secret and nothing of what was typed stands in it.
+//! One line a decision for the system's log, and one for each answer that was refused before it. No secret and nothing of what was typed stands in it.
 
 use std::fmt::{Display, Write as _};
+use std::slice;
 
 use crate::judge::Miss;
 use crate::login::Request;
@@ -24,6 +25,12 @@ pub enum Level {
 /// Writes the line of a verdict. `known`: there is a user of that name.
 pub fn write(log: &dyn Fn(Level, &str), request: &Request, known: bool, verdict: &Verdict) {
     let (level, text) = decision(request, known, verdict);
+    log(level, &format!("{}{text}", prefix(request)));
+}
+
+/// Writes the line of an answer that was refused and after which another is asked for.
+pub fn write_missed(log: &dyn Fn(Level, &str), request: &Request, known: bool, refusal: &Refusal) {
+    let (level, text) = refused("missed", request, known, slice::from_ref(refusal));
     log(level, &format!("{}{text}", prefix(request)));
 }
 
@@ -81,14 +88,14 @@ fn decision(request: &Request, known: bool, verdict: &Verdict) -> (Level, String
             let rule = quoted(&not_asked.rule);
             (Level::Info, format!("{line} rule=\"{rule}\""))
         }
-        Verdict::Refused(refusals) => refused(request, known, refusals),
+        Verdict::Refused(refusals) => refused("refused", request, known, refusals),
     }
 }
 
-fn refused(request: &Request, known: bool, refusals: &[Refusal]) -> (Level, String) {
+fn refused(what: &str, request: &Request, known: bool, refusals: &[Refusal]) -> (Level, String) {
     let words: Vec<&str> = refusals.iter().map(Refusal::word).collect();
     let mut line = format!(
-        "refused user={} reason={}",
+        "{what} user={} reason={}",
         name(request, known),
         words.join(",")
     );

@@ -87,7 +87,7 @@ pub fn login(host: &Host, request: &Request, talk: &mut dyn Talk) -> Verdict {
                 rule: standing.rule,
                 until,
             }),
-            Asked::As(subject) => ask_until_right(host, request, &config, &subject, talk),
+            Asked::As(subject) => ask_until_right(host, request, known, &config, &subject, talk),
         },
     };
     log_line::write(host.log, request, known, &verdict);
@@ -233,6 +233,7 @@ fn refused_at_once(refusal: Refusal, talk: &mut dyn Talk) -> Verdict {
 fn ask_until_right(
     host: &Host,
     request: &Request,
+    known: bool,
     config: &Config,
     subject: &Subject,
     talk: &mut dyn Talk,
@@ -240,6 +241,7 @@ fn ask_until_right(
     let mut case = Case {
         host,
         request,
+        known,
         config,
         subject,
         throttle: subject.throttle(host.clock),

@@ -102,9 +102,16 @@ fn collect(
 }
 
 /// The lines of the module under test, each from `pam_mfa(` on: without priority, date and process.
-pub fn decisions(lines: &[String]) -> Vec<String> {
+pub fn of_module(lines: &[String]) -> Vec<String> {
     let ours = lines
         .iter()
         .filter_map(|line| line.find("pam_mfa(").map(|at| &line[at..]));
     ours.map(str::to_owned).collect()
+}
+
+/// The same without the answers that were refused on the way: what became of each login.
+pub fn decisions(lines: &[String]) -> Vec<String> {
+    let mut ours = of_module(lines);
+    ours.retain(|line| !line.contains("): missed "));
+    ours
 }

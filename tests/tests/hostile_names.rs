@@ -13,6 +13,7 @@ use mfa_tests::{
     PASSWORD_HASH,
     command::{Finished, run},
     enrolled::{Enrolled, NOW},
+    log::of_module,
     outcome::Outcome,
     pam,
     sandbox::Sandbox,
@@ -91,10 +92,11 @@ fn files(sandbox: &Sandbox) -> BTreeMap<PathBuf, (u32, Option<Vec<u8>>)> {
 /// One line about nobody, in which nothing of the name stands.
 #[track_caller]
 fn assert_unnamed(sandbox: &Sandbox, before: usize) {
-    let lines = sandbox.log().split_off(before);
-    assert_eq!(lines.len(), 1, "{lines:#?}");
-    let reason = "refused user=(unknown) reason=unknown-user,unknown-user,unknown-user rhost= tty=";
-    assert!(lines[0].ends_with(reason), "{lines:#?}");
+    let lines = of_module(&sandbox.log().split_off(before));
+    let missed = "pam_mfa(test:auth): missed user=(unknown) reason=unknown-user rhost= tty=";
+    let thrice = "unknown-user,unknown-user,unknown-user";
+    let refused = format!("pam_mfa(test:auth): refused user=(unknown) reason={thrice} rhost= tty=");
+    assert_eq!(lines, [missed, missed, &refused]);
 }
 
 #[test]

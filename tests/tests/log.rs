@@ -1,18 +1,21 @@
-//! What the log says: one line a decision, nothing that was typed, nothing that looks like more lines.
+//! What the log says: one line a decision and one an answer refused before it, nothing that was typed,
+//! nothing that looks like more lines.
 
 use mfa_tests::{
-    PASSWORD, enrolled::NOW, locate, machine::Machine, need_root, outcome::Outcome,
+    PASSWORD, enrolled::NOW, locate, log::of_module, machine::Machine, need_root, outcome::Outcome,
     sandbox::Sandbox,
 };
 
-/// The one line that was added by a login.
+/// The last line of a login, its decision; those before it tell of answers that were refused.
 #[track_caller]
 fn line_of(sandbox: &Sandbox, login: impl FnOnce()) -> String {
     let before = sandbox.log().len();
     login();
     let mut lines = sandbox.log().split_off(before);
-    assert_eq!(lines.len(), 1, "{lines:#?}");
-    lines.remove(0)
+    let last = lines.pop().expect("a line");
+    let missed = |line: &String| line.contains("pam_mfa(") && line.contains("): missed user=");
+    assert!(lines.iter().all(missed), "{lines:#?}");
+    last
 }
 
 /// From `pam_mfa(` on, after the priority of facility `authpriv` and the date.
@@ -229,10 +232,9 @@ fn no_line_tells_a_secret_or_what_was_typed() {
         &alice.secret,
     ];
     secret.extend(typed.into_iter().map(String::as_str));
-    let lines = sandbox.log();
-    assert_eq!(lines.len(), 2 * 7 * 2);
+    assert_eq!(sandbox.decisions().len(), 2 * 7 * 2);
     // The priority, the date and the pid before our text are digits too.
-    for line in sandbox.decisions() {
+    for line in of_module(&sandbox.log()) {
         let told = secret.iter().find(|word| line.contains(**word));
         assert_eq!(told, None, "{line}");
     }
@@ -299,4 +301,42 @@ fn a_wrong_pam_line_refuses_and_the_log_names_every_mistake() {
     ] {
         assert!(lines[0].contains(word), "no {word:?} in {}", lines[0]);
     }
+}
+
+#[test]
+fn whoever_breaks_off_after_a_wrong_answer_has_left_a_line() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let wrong = alice.wrong_code();
+    for (user, named, answer, reason) in [
+        ("alice", "alice", &*wrong, "wrong-code"),
+        ("alice", "alice", "hello", "no-code"),
+        ("nobody-there", "(unknown)", &*wrong, "unknown-user"),
+    ] {
+        let client = sandbox.client(user).rhost("203.0.113.7").tty("ssh");
+        let client = if named == user {
+            client
+        } else {
+            client.real_accounts()
+        };
+        let mut login = client.start();
+        login.prompt();
+        login.answer(answer);
+        login.prompt();
+        drop(login);
+        let line = sandbox.log().pop().expect("a line");
+        let text = format!(
+            "pam_mfa(test:auth): missed user={named} reason={reason} rhost=203.0.113.7 tty=ssh"
+        );
+        assert_line(&line, 5, &text);
+    }
+}
+
+#[test]
+fn an_answer_after_which_nothing_is_asked_is_told_of_once() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let wrong = alice.wrong_code();
+    sandbox.login("alice", &[&wrong, "hello", &wrong]);
+    let lines = sandbox.log();
+    let missed = lines.iter().filter(|line| line.contains("): missed "));
+    assert_eq!((missed.count(), lines.len()), (2, 3), "{lines:#?}");
 }

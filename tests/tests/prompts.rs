@@ -4,6 +4,7 @@ use std::fs;
 
 use mfa_tests::{
     PASSWORD,
+    log::decisions,
     machine::Machine,
     need_root,
     outcome::Outcome,
@@ -271,10 +272,9 @@ fn debug_tells_more_at_the_level_of_debugging_and_nothing_that_was_typed() {
         assert!(!line.contains("typed"), "{line}");
     }
     // Each login still has its one line that counts.
-    let counts = lines
-        .iter()
-        .filter(|line| line.contains("pam_mfa(") && !debug(line));
-    assert_eq!(counts.count(), 48, "{lines:#?}");
+    let mut counts = decisions(&lines);
+    counts.retain(|line| !line.contains("): debug "));
+    assert_eq!(counts.len(), 48, "{lines:#?}");
 }
 
 /// None of these is taken for something else, nor left out.

@@ -48,7 +48,12 @@ fn assert_spoiled(place: Place, code: i32, words: &[&str]) {
     let text = fs::read(&path).expect("read a file of ours");
     let name = path.display().to_string();
     let words = [&[&*name], words].concat();
-    for junk in spoiled(&text) {
+    let mut spoiled = spoiled(&text);
+    if place == Place::Key {
+        // Whoever types the key may leave blanks around it.
+        spoiled.retain(|junk| junk.trim_ascii() != text.trim_ascii());
+    }
+    for junk in spoiled {
         println!("{place:?}: {:?}", String::from_utf8_lossy(&junk));
         fs::write(&path, junk).expect("spoil a file of ours");
         scene.assert_refused("alice", code, &words);
