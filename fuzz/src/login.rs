@@ -23,7 +23,7 @@ const PASSWORDS: [&[u8]; 4] = [
     b"my wxyz-abcd-2345",
 ];
 /// What gives them away.
-pub const TRACES: [&str; 3] = ["correct horse", "Tr0ub4dor", "wxyz"];
+pub const TRACES: [&str; 3] = ["correct horse", "Tr0ub4dor", "wxyz-abcd"];
 const MOST_LOGINS: usize = 6;
 
 thread_local! {
