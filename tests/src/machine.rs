@@ -1,11 +1,11 @@
-//! A throw-away machine: the real system's files under an overlay in memory, with its own processes,
-//! network, host name, `/run`, `/tmp` and log. Nothing done in it reaches the real system.
+//! A throw-away machine: a system's files under an overlay in memory, with its own processes, network,
+//! host name, `/run`, `/tmp` and log. Nothing done in it reaches the real system.
 
 use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
 };
 
@@ -18,7 +18,7 @@ use crate::{
     pty::Pty,
 };
 
-/// Builds the machine and becomes its first process.
+/// Builds the machine from the files below `$0` and becomes its first process.
 ///
 /// The device files and the terminals are the real ones, so that a terminal made outside works inside.
 /// The first process ends when its stdin does, which happens however the test ends, and everything in
@@ -32,7 +32,8 @@ read -r pid rest </proc/self/stat
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
-mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+mount -t overlay -o "lowerdir=$0,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
+ip link set lo up
 cd /mnt/root
 
 mount -t proc proc proc
@@ -59,7 +60,6 @@ ln -s fd/2 /dev/stderr
 : >/run/utmp
 echo machine >/proc/sys/kernel/hostname
 echo '127.0.0.1 localhost machine' >/etc/hosts
-ip link set lo up
 
 trap '' CHLD
 echo "$pid"
@@ -91,12 +91,19 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts one.
+    /// Starts one from the real system's files.
     #[track_caller]
     pub fn start() -> Self {
+        Self::from(Path::new("/"))
+    }
+
+    /// Starts one from the files below a folder.
+    #[track_caller]
+    pub fn from(files: &Path) -> Self {
         let mut child = Command::new("unshare")
             .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--fork"])
             .args(["--kill-child", "sh", "-c", BUILD])
+            .arg(files)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -204,7 +211,7 @@ impl Machine {
 
     /// Copies a file into the machine.
     #[track_caller]
-    pub fn copy_in(&self, from: &std::path::Path, to: &str, mode: &str) {
+    pub fn copy_in(&self, from: &Path, to: &str, mode: &str) {
         let file = fs::File::open(from);
         let file = file.unwrap_or_else(|error| panic!("{}: {error}", from.display()));
         let mut command = self.command(&["sh", "-ec", WRITE, to, mode]);
