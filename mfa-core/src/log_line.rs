@@ -1,4 +1,5 @@
-//! One line a decision for the system's log, and one for each answer that was refused before it. No secret and nothing of what was typed stands in it.
+//! One line a decision for the system's log, and one for each answer that was refused before it. No
+//! secret and nothing of what was typed stands in it.
 
 use std::fmt::{Display, Write as _};
 use std::slice;
