@@ -1,18 +1,21 @@
 # make demo: the main job, without root and without touching the system.
 # make test: everything; as root it installs the Debian packages it needs.
 
+# Where another one than the PATH's is to be used.
+CARGO ?= cargo
+
 # No path of the builder may stand in what we ship.
 export RUSTFLAGS := --remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CURDIR)=pam_mfa
 # Scripts and tests look for what was built here.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export MAKEFLAGS += --no-print-directory
 
-.PHONY: build demo test soak fuzz install audit picture clean
+.PHONY: build demo test soak fuzz deb test-package install audit picture clean
 
 # Each by itself: together, cargo would put the command line's crate features into the module.
 build:
-	cargo build --locked --release -p pam_mfa
-	cargo build --locked --release -p mfa-admin
+	$(CARGO) build --locked --release -p pam_mfa
+	$(CARGO) build --locked --release -p mfa-admin
 
 demo:
 	@scripts/need-linker
@@ -30,6 +33,14 @@ soak: build
 # Every fuzz target for a minute; installs cargo-fuzz if it is missing.
 fuzz:
 	@scripts/fuzz
+
+# The Debian packages, into target/deb.
+deb:
+	@scripts/deb
+
+# The Debian packages on a clean Debian 12 and 13, made by debootstrap; needs root.
+test-package:
+	@scripts/test-package
 
 # As root, after `make build` without it.
 install:
