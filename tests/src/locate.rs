@@ -44,6 +44,13 @@ pub fn virtual_clock() -> PathBuf {
         .expect("a clock beside the tests")
 }
 
+/// The Debian packages under test, and the root folder of a Debian that has none of them: where
+/// `make test-package` says.
+pub fn packages() -> (PathBuf, PathBuf) {
+    let folder = |name| env::var_os(name).map(PathBuf::from).expect(name);
+    (folder("MFA_PACKAGES"), folder("MFA_DEBIAN"))
+}
+
 /// `/usr/lib/<architecture>/<name>`.
 pub fn library(name: &str) -> PathBuf {
     let folders = fs::read_dir("/usr/lib").expect("list /usr/lib");
