@@ -10,9 +10,13 @@ fn the_logins_of_debian_tests() {
     let script = locate::workspace().join("debian/tests/login");
     machine.copy_in(&script, "/root/login", "0755");
     let run = "mkdir /tmp/autopkgtest; AUTOPKGTEST_TMP=/tmp/autopkgtest /root/login";
-    let logins = machine.run(&["sh", "-c", run]).ok();
+    // Its refused logins take their time.
+    let logins = machine.command(&["sh", "-c", run]).output();
+    let logins = logins.expect("run the logins");
+    let shown = String::from_utf8_lossy(&logins.stdout);
     assert!(
-        logins.stdout.ends_with("the profile is off: in\n"),
-        "{logins:?}"
+        logins.status.success() && shown.ends_with("the profile is off: in\n"),
+        "{shown}{}",
+        String::from_utf8_lossy(&logins.stderr)
     );
 }

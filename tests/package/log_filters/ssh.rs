@@ -61,8 +61,10 @@ fn gone_after(sshd: &Sshd, user: &str, answer: &str) {
     let lines = sshd.log().len();
     ssh.send("\x03");
     wait_until("the end of the connection", || {
-        let closed = |line: &String| line.starts_with("Connection closed");
-        sshd.log()[lines..].iter().any(closed)
+        let over = |line: &String| {
+            line.starts_with("Connection closed") || line.starts_with("Connection reset")
+        };
+        sshd.log()[lines..].iter().any(over)
     });
 }
 
