@@ -90,3 +90,32 @@ fn nothing_is_asked_where_nothing_is() {
     assert!(!purge.stderr.contains("Kept"), "{purge:?}");
     assert_gone(&machine);
 }
+
+/// What was said at one purge is not said at the next, and a store may be a mount point.
+#[test]
+fn a_yes_is_good_for_one_purge() {
+    let machine = debian::installed();
+    machine.sh("mkdir -m 700 /var/lib/pam_mfa; mount -t tmpfs -o mode=700 tmpfs /var/lib/pam_mfa");
+    machine.enroll("alice");
+    machine.sh("echo libpam-mfa libpam-mfa/purge-secrets boolean true | debconf-set-selections");
+    dpkg(&machine, PURGE).ok();
+    assert!(!exists(&machine, "/etc/pam_mfa"));
+    assert_eq!(machine.sh("ls -A /var/lib/pam_mfa"), "");
+    machine.sh("umount /var/lib/pam_mfa; rmdir /var/lib/pam_mfa");
+
+    dpkg(&machine, INSTALL).ok();
+    let alice = machine.enroll("alice");
+    dpkg(&machine, PURGE).ok();
+    assert_kept(&machine, &alice.backup_codes[0]);
+}
+
+#[test]
+fn what_cannot_be_deleted_is_kept_in_the_open() {
+    let (machine, _) = with_secrets();
+    machine.sh("echo libpam-mfa libpam-mfa/purge-secrets boolean true | debconf-set-selections");
+    machine.sh(
+        "mount --bind /var/lib/pam_mfa /var/lib/pam_mfa; mount -o remount,bind,ro /var/lib/pam_mfa",
+    );
+    let purge = dpkg(&machine, PURGE).ok();
+    assert!(purge.stderr.contains("Kept: the key"), "{purge:?}");
+}

@@ -65,7 +65,7 @@ fn every_way_to_name_it_stops_it_and_nothing_else_does() {
     let machine = debian::installed();
     machine.sh("echo '# auth required pam_mfa.so' >>/etc/pam.d/su");
     machine.sh(&format!(
-        "echo '{LINE}' | tee /etc/pam.d/su.dpkg-old >/etc/pam.d/su~"
+        "echo '{LINE}' | tee /etc/pam.d/su.dpkg-old /etc/pam.d/su.pam-old >/etc/pam.d/su~"
     ));
     for (write, named) in [
         (
@@ -75,10 +75,6 @@ fn every_way_to_name_it_stops_it_and_nothing_else_does() {
         (
             "echo 'sshd auth required /usr/lib/x/security/pam_mfa.so' >/etc/pam.conf".to_owned(),
             "/etc/pam.conf:1:",
-        ),
-        (
-            "echo 'auth include /etc/elsewhere' >>/etc/pam.d/cron; echo 'auth required pam_mfa.so' >/etc/elsewhere".to_owned(),
-            "/etc/elsewhere:1:",
         ),
         (
             "echo '-session optional pam_mfa.so' >>/etc/pam.d/cron".to_owned(),
@@ -93,25 +89,73 @@ fn every_way_to_name_it_stops_it_and_nothing_else_does() {
                 .to_owned(),
             "/usr/lib/pam.d/vendor:1:",
         ),
+        (
+            "mkdir /etc/stacks; echo 'auth required pam_mfa.so' >/etc/stacks/two".to_owned(),
+            "/etc/stacks/two:1:",
+        ),
     ] {
         machine.sh("cp -a /etc/pam.d /root/pam.d; cp /etc/pam.conf /root");
         machine.sh(&write);
         assert_stopped(&machine, dpkg(&machine, REMOVE), &[named]);
-        machine.sh("rm -r /etc/pam.d /usr/lib/pam.d/vendor 2>/dev/null || true");
-        machine.sh("rm -rf /etc/pam.d; mv /root/pam.d /etc/pam.d; mv /root/pam.conf /etc");
+        machine.sh("rm -rf /etc/pam.d /etc/stacks /etc/other /usr/lib/pam.d/vendor");
+        machine.sh("mv /root/pam.d /etc/pam.d; mv /root/pam.conf /etc");
     }
     dpkg(&machine, REMOVE).ok();
 }
 
+/// Neither removed nor half removed: it asks as before.
 #[test]
-fn the_profile_is_still_on_where_a_service_stopped_it() {
+fn a_removal_that_stops_leaves_the_profile_on() {
+    for (write, named) in [
+        ("tee -a /etc/pam.d/cron", "/etc/pam.d/cron:"),
+        (
+            "tee /etc/pam.d/common-auth-vpn",
+            "/etc/pam.d/common-auth-vpn:",
+        ),
+        (
+            "tee -a /etc/pam.d/common-session",
+            "/etc/pam.d/common-session:",
+        ),
+        ("tee -a /etc/pam.d/common-auth", "/etc/pam.d/common-auth:"),
+    ] {
+        let machine = debian::installed();
+        let alice = machine.enroll("alice");
+        machine.sh("pam-auth-update --enable mfa");
+        machine.sh(&format!("echo 'session optional pam_mfa.so' | {write}"));
+        let stack = machine.read("/etc/pam.d/common-auth");
+        assert_stopped(&machine, dpkg(&machine, REMOVE), &[named]);
+        assert_eq!(machine.read("/etc/pam.d/common-auth"), stack, "{named}");
+        logins::by_code(&Sshd::start(&machine, ""), &alice.backup_codes[0]);
+    }
+}
+
+/// dpkg does not run the prerm then.
+#[test]
+fn a_package_that_was_never_configured_locks_nobody_out() {
     let machine = debian::installed();
-    let alice = machine.enroll("alice");
+    machine.enroll("alice");
     machine.sh("pam-auth-update --enable mfa");
+    debian::next_version(&machine, ":");
+    dpkg(&machine, "--unpack /root/next-libpam-mfa.deb").ok();
     machine.sh(&format!("echo '{LINE}' >>/etc/pam.d/cron"));
-    assert_stopped(&machine, dpkg(&machine, REMOVE), &["/etc/pam.d/cron:"]);
-    let sshd = Sshd::start(&machine, "");
-    logins::by_code(&sshd, &alice.backup_codes[0]);
+    let removal = dpkg(&machine, REMOVE).ok();
+    let warning = "WARNING: pam_mfa.so is gone, and these lines refuse logins now";
+    assert!(removal.stderr.contains(warning), "{removal:?}");
+    assert!(removal.stderr.contains("/etc/pam.d/cron:"), "{removal:?}");
+    logins::by_password(&Sshd::start(&machine, ""));
+}
+
+/// The new one is there before the `mfa-admin` that was built with it.
+#[test]
+fn one_package_may_be_newer_than_the_other() {
+    let machine = debian::installed();
+    debian::next_version(&machine, ":");
+    dpkg(&machine, "--install /root/next-libpam-mfa.deb").ok();
+    dpkg(
+        &machine,
+        "--install /root/libpam-mfa.deb /root/next-mfa-admin.deb",
+    )
+    .ok();
 }
 
 #[test]
