@@ -16,9 +16,13 @@ use std::{
 use nix::{
     fcntl::OFlag,
     pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt},
+    sys::termios,
 };
 
 use crate::{PASSWORD, command::LIMIT, confidential::Confidential};
+
+/// How long a program takes at most from its prompt to hiding what is typed.
+const HIDES_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long to wait before we look again whether something came.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -145,8 +149,25 @@ impl Pty {
 
     /// Types something, for example the interrupt character `\x03`.
     pub fn send(&mut self, text: &str) {
+        self.wait_until_hidden();
         let sent = self.terminal.write_all(text.as_bytes());
         sent.expect("type on the terminal");
+    }
+
+    /// Programs show a prompt, then hide what is typed, and throw away what was typed before that. A
+    /// prompt that shows what is typed never hides it.
+    fn wait_until_hidden(&self) {
+        let asks = [&b"code: "[..], b"assword: "];
+        let asks = asks.iter().any(|prompt| self.written.ends_with(prompt));
+        let deadline = Instant::now() + HIDES_WITHIN;
+        while asks && self.shows_what_is_typed() && Instant::now() < deadline {
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn shows_what_is_typed(&self) -> bool {
+        let seen = termios::tcgetattr(&self.terminal);
+        seen.is_ok_and(|seen| seen.local_flags.contains(termios::LocalFlags::ECHO))
     }
 
     /// Waits for the end: the exit code, and what appeared since the last [`Self::expect`].
