@@ -17,8 +17,9 @@ use pam::module::{PamHandle, PamResult};
 use zeroize::Zeroizing;
 
 use crate::arguments::Arguments;
+use crate::syslog::Log;
 use crate::talk::Conversation;
-use crate::{ffi, pam_code, syslog};
+use crate::{ffi, pam_code};
 
 /// How long the application is asked to wait after a failure, in microseconds.
 const FAIL_DELAY: u32 = 2_000_000;
@@ -62,7 +63,8 @@ fn decide(pamh: &PamHandle, mut request: Request, words: &[&CStr], silent: bool)
         problems,
     } = Arguments::parse(words);
     request.options = options;
-    let log = |level, text: &str| syslog::write(&root, level, text);
+    let syslog = Log::new(&root);
+    let log = |level, text: &str| syslog.write(level, text);
     let host = Host {
         root: &root,
         clock: &WallClock,
@@ -121,5 +123,5 @@ fn log_panic(info: &std::panic::PanicHookInfo<'_>) {
         .location()
         .map(|place| format!("{}:{}", place.file(), place.line()));
     let text = format!("pam_mfa: internal error at {}", place.unwrap_or_default());
-    syslog::write(&Root::default(), Level::Error, &text);
+    Log::new(&Root::default()).write(Level::Error, &text);
 }

@@ -10,7 +10,7 @@ use std::{
 use mfa_tests::{enrolled::Enrolled, outcome::Outcome, sandbox::Sandbox};
 
 /// How much longer a login may take.
-const PROMISE: Duration = Duration::from_millis(300);
+const PROMISE: Duration = Duration::from_millis(200);
 /// How long the whole of a login may take, the start of the program included.
 const ALL: Duration = Duration::from_millis(1500);
 /// The fastest of so many logins counts, for others use this machine too. If that is not enough, more.
@@ -74,7 +74,6 @@ fn a_login_that_is_refused() {
     assert_hardly_longer(|sandbox, alice| sandbox.login("alice", &[&*alice.wrong_code(); 3]));
 }
 
-/// It has two lines to write.
 #[test]
 fn a_login_that_is_asked_for_three_codes_without_a_guess() {
     assert_hardly_longer(|sandbox, alice| {

@@ -50,9 +50,16 @@ fn machine() -> (Machine, Enrolled) {
     (machine, alice)
 }
 
-/// Nothing was guessed and nothing was used.
+/// Whoever was stopped before is gone, nothing was guessed and nothing was used.
 fn forget(machine: &Machine) {
-    let script = "cd /var/lib/pam_mfa && rm -rf state && cp -a /tmp/fresh-state state";
+    let script = "
+        running() { grep -l '^[0-9]* (su) [^Z]' /proc/[0-9]*/stat 2>/dev/null || true; }
+        for stat in $(running); do
+            su=${stat#/proc/}
+            kill -KILL ${su%/stat} 2>/dev/null || true
+        done
+        while [ -n \"$(running)\" ]; do :; done
+        cd /var/lib/pam_mfa && rm -rf state && cp -a /tmp/fresh-state state";
     machine.sh(script);
 }
 
