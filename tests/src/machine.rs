@@ -15,7 +15,7 @@ use crate::{
     confidential::Confidential,
     locate,
     log::Log,
-    pty::Pty,
+    pty::{self, Pty},
 };
 
 /// Builds the machine from the files below `$0` and becomes its first process.
@@ -186,7 +186,8 @@ impl Machine {
     pub fn spawn_pty(&self, user: &str, words: &[&str]) -> Pty {
         // Inside, because a session's leader outside has no process id there.
         let leader = ["setsid", "--ctty", "--wait", "sh", "-ec", BECOME, user];
-        let pty = Pty::spawn_here(self.command(&[&leader[..], words].concat()));
+        let words = [&pty::INTERRUPTIBLE, &leader[..], words].concat();
+        let pty = Pty::spawn_here(self.command(&words));
         pty.confiding(self.log.confidential())
     }
 

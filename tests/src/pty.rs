@@ -21,6 +21,9 @@ use nix::{
 
 use crate::{PASSWORD, command::LIMIT, confidential::Confidential};
 
+/// A shell that starts something in the background lets it ignore the interrupt, and so all tests.
+pub const INTERRUPTIBLE: [&str; 2] = ["env", "--default-signal=INT"];
+
 /// How long a program takes at most from its prompt to hiding what is typed.
 const HIDES_WITHIN: Duration = Duration::from_secs(1);
 
@@ -44,7 +47,7 @@ impl Pty {
     #[track_caller]
     pub fn spawn(command: Command) -> Self {
         let mut leader = Command::new("setsid");
-        leader.args(["--ctty", "--wait", "env"]);
+        leader.args(["--ctty", "--wait"]).args(INTERRUPTIBLE);
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => leader.arg(assignment(name, value)),
