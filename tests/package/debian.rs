@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mfa_tests::{command::Finished, locate, machine::Machine};
+use mfa_tests::{command::Finished, locate, machine::Machine, sshd::Sshd};
 
 /// The line of a service's file in `/etc/pam.d`, as the documents have it.
 pub const LINE: &str = "auth [success=ok ignore=ignore default=die] pam_mfa.so";
@@ -71,6 +71,29 @@ pub fn ask_at(machine: &Machine, service: &str) {
         "sed -i '/^@include common-auth/a {LINE}' /etc/pam.d/{service}
          grep -q pam_mfa /etc/pam.d/{service}"
     ));
+}
+
+/// Starts sshd. That of Debian 13 would keep us away by itself after some refusals.
+#[track_caller]
+pub fn start_sshd(machine: &Machine) -> Sshd<'_> {
+    let knows = machine.run(&["grep", "-qi", "PerSourcePenalties", "/usr/sbin/sshd"]);
+    match knows.code() {
+        0 => Sshd::start(machine, "PerSourcePenalties no"),
+        _ => Sshd::start(machine, ""),
+    }
+}
+
+/// Starts rsyslogd with Debian's configuration and these lines behind it, without the kernel's log,
+/// which is that of the real system.
+#[track_caller]
+pub fn start_rsyslogd(machine: &Machine, lines: &str) {
+    let script = r#"
+rm /dev/log
+sed '/imklog/d' /etc/rsyslog.conf >/etc/rsyslog-here.conf
+echo "$0" >>/etc/rsyslog-here.conf
+rsyslogd -f /etc/rsyslog-here.conf
+"#;
+    machine.run(&["sh", "-ec", script, lines]).ok();
 }
 
 /// Whether there is such a file or folder.

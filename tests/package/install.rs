@@ -58,10 +58,7 @@ fn the_profile_refuses_when_something_is_out_of_order() {
         "mv /root/key /etc/pam_mfa; mv /usr/lib/*/security/pam_mfa.so /root",
     ] {
         machine.sh(fault);
-        let mut ssh = sshd.ssh("alice", &["-oNumberOfPasswordPrompts=1"], "id -un");
-        ssh.expect("Password: ");
-        ssh.send_line(mfa_tests::PASSWORD);
-        let (status, shown) = ssh.finish();
+        let (status, shown) = logins::behind_password(&sshd, "alice").finish();
         assert_eq!(status, 255, "{shown}");
     }
     machine.sh("mv /root/pam_mfa.so /usr/lib/*-linux-gnu/security");

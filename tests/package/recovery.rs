@@ -8,13 +8,12 @@ mod rescue;
 use std::{
     fs,
     thread::sleep,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use mfa_tests::{
-    PASSWORD,
     command::{Finished, LIMIT},
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, STEP, now},
     locate,
     machine::Machine,
     pty::Pty,
@@ -22,7 +21,7 @@ use mfa_tests::{
 };
 
 use crate::{
-    debian::{self, ask_at, dpkg, exists},
+    debian::{self, ask_at, dpkg, exists, start_rsyslogd, start_sshd},
     logins,
 };
 use document::{Recipe, reasons, recipes};
@@ -94,31 +93,13 @@ fn enroll(machine: &Machine, recipe: Recipe) -> Enrolled {
     enrolling::answer(machine, begin(machine, recipe))
 }
 
-/// sshd does not keep away whoever was refused before.
-#[track_caller]
-fn start_sshd(machine: &Machine) -> Sshd<'_> {
-    let knows = machine.run(&["grep", "-qi", "PerSourcePenalties", "/usr/sbin/sshd"]);
-    match knows.code() {
-        0 => Sshd::start(machine, "PerSourcePenalties no"),
-        _ => Sshd::start(machine, ""),
-    }
-}
-
 /// alice is refused, whatever code she has: she is not even asked. The log says this.
 #[track_caller]
 fn locked_out(machine: &Machine, sshd: &Sshd, why: &str) {
-    let mut ssh = sshd.ssh("alice", &["-oNumberOfPasswordPrompts=1"], "id -un");
-    ssh.expect("Password: ");
-    ssh.send_line(PASSWORD);
-    let (status, shown) = ssh.finish();
+    let (status, shown) = logins::behind_password(sshd, "alice").finish();
     assert!(status == 255 && !shown.contains("ode: "), "{shown}");
     let log = machine.log();
     assert!(log.iter().any(|line| line.contains(why)), "{why}: {log:#?}");
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
 }
 
 /// The next code of the phone, which is good already.
@@ -293,24 +274,15 @@ fn assert_tells_why(machine: &Machine, recipe: Recipe) {
     let refused = "refused user=alice reason=wrong-code,wrong-code,wrong-code";
     walk_until(machine, recipe, refused);
     machine.sh("rm /usr/lib/*/security/pam_mfa.so");
-    let mut ssh = sshd.ssh("alice", &["-oNumberOfPasswordPrompts=1"], "id -un");
-    ssh.expect("Password: ");
-    ssh.send_line(PASSWORD);
-    assert_eq!(ssh.finish().0, 255);
+    assert_eq!(logins::behind_password(&sshd, "alice").finish().0, 255);
     let missing = "pam_mfa.so: cannot open shared object";
     walk_until(machine, recipe, missing);
 }
 
-/// Without the kernel's log, which is that of the real system.
-const START_RSYSLOGD: &str = "
-rm /dev/log
-sed '/imklog/d' /etc/rsyslog.conf >/etc/rsyslog-here.conf
-rsyslogd -f /etc/rsyslog-here.conf";
-
 #[test]
 fn the_log_of_rsyslog_tells_why() {
     let machine = debian::installed();
-    machine.sh(START_RSYSLOGD);
+    start_rsyslogd(&machine, "");
     assert_tells_why(&machine, ASK_THE_LOG);
 }
 

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::OnceLock,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::Deserialize;
@@ -15,6 +16,13 @@ use crate::{
 
 /// The middle of a time step, for [`Sandbox::at`].
 pub const NOW: u64 = 1_700_000_025;
+
+/// The real time, which is that of a machine, in seconds since 1970. A code of it stays good for more
+/// than a step, and the next one is good already.
+pub fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("a time after 1970").as_secs()
+}
 
 /// The length of a time step in seconds.
 pub const STEP: u64 = 30;

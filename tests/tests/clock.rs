@@ -8,7 +8,7 @@ use mfa_core::{
     verdict::{Refusal, Verdict},
 };
 use mfa_tests::{
-    enrolled::{Enrolled, NOW, STEP},
+    enrolled::{Enrolled, NOW, REPLACE, STEP},
     lock::{self, wait_until_it_waits},
     outcome::Outcome,
     pam,
@@ -108,15 +108,7 @@ fn after_a_clock_that_was_ahead_a_new_enrollment_lets_in_at_once() {
     let (sandbox, alice) = Sandbox::with_alice();
     assert_granted(&log_in_at(&sandbox, &alice, NOW + 10 * DAY));
     assert_behind(&sandbox, &alice, NOW);
-    let replace = [
-        "enroll",
-        "alice",
-        "--replace",
-        "--no-verify",
-        "--yes",
-        "--json",
-    ];
-    let replaced = sandbox.admin(&replace).ok().stdout;
+    let replaced = sandbox.admin(REPLACE).ok().stdout;
     let alice: Enrolled = serde_json::from_str(&replaced).expect("the JSON of enroll");
     assert_granted(&log_in_at(&sandbox, &alice, NOW));
 }

@@ -1,13 +1,10 @@
 //! `login`, `su` and `sudo` on a real terminal, with the module behind the password.
 
-use std::{
-    thread,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::thread;
 
 use mfa_tests::{
     PASSWORD,
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, STEP, now},
     machine::Machine,
     need, need_root,
     pty::Pty,
@@ -78,12 +75,6 @@ fn machine(program: &Program) -> (Machine, Enrolled) {
         machine.write("/etc/sudoers.d/alice", SUDOERS, "0440");
     }
     (machine, alice)
-}
-
-/// In a machine the clock is the real one.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
 }
 
 /// The next code, which is good already and stays so for two steps.

@@ -11,7 +11,7 @@ use std::{
 
 use mfa_tests::{
     command::{Finished, run},
-    enrolled::{Enrolled, NOW, STEP},
+    enrolled::{Enrolled, NOW, REPLACE, STEP},
     full_disk::{empty, unmount, with_own_mounts},
     need_root,
     outcome::Outcome,
@@ -414,14 +414,7 @@ fn assert_named(ended: Finished, small: &Small, trouble: Trouble) {
 
 const COMMANDS: [&[&str]; 3] = [
     &["regenerate", "alice", "--json"],
-    &[
-        "enroll",
-        "alice",
-        "--replace",
-        "--no-verify",
-        "--yes",
-        "--json",
-    ],
+    REPLACE,
     &["enroll", "bob", "--no-verify", "--yes", "--json"],
 ];
 

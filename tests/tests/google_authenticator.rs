@@ -11,11 +11,10 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use mfa_tests::{
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, STEP, now},
     locate, need, pam,
     sandbox::Sandbox,
 };
@@ -140,11 +139,6 @@ impl Pair {
 
 fn theirs() -> PathBuf {
     locate::pam_modules().join("pam_google_authenticator.so")
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
 }
 
 #[test]

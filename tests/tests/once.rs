@@ -9,13 +9,13 @@ use std::{
     process::{Child, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use mfa_core::block::{OFFSETS, SIZE, SLOT};
 use mfa_tests::{
     command::LIMIT,
-    enrolled::{ENROLL, Enrolled, REPLACE, STEP},
+    enrolled::{ENROLL, Enrolled, REPLACE, STEP, now},
     lock::{self, signal, stop, wait_until_it_waits},
     need,
     oath::Oath,
@@ -60,11 +60,6 @@ fn turn() -> MutexGuard<'static, ()> {
 
 fn any_below(below: u64) -> u64 {
     RandomState::new().hash_one(()) % below
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
 }
 
 /// A code that is good for thirty seconds at least.

@@ -1,10 +1,8 @@
 //! Debian's sshd with the module behind the password or behind a public key.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use mfa_tests::{
     PASSWORD,
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, STEP, now},
     machine::Machine,
     need, need_root,
     pty::Pty,
@@ -19,13 +17,6 @@ const PASSWORD_PROMPT: &str = "Password: ";
 const PROMPT: &str = "Verification code or backup code: ";
 const WRONG: &str = "Wrong code.";
 const USED: &str = "This code was already used. Wait for the next one.";
-
-/// In a machine the clock is the real one. The code of `now()` stays good for more than a step, and
-/// the next one is good already.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
-}
 
 fn machine(stack: &str) -> (Machine, Enrolled) {
     let (machine, alice) = Machine::with_alice();

@@ -1,11 +1,9 @@
 //! sshd's method `password`, which has one field and gives its content as the answer to every prompt
 //! without echo: password and code in one answer get in, a prompt for a code alone cannot work there.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use mfa_tests::{
     PASSWORD,
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, STEP, now},
     machine::Machine,
     need, need_root,
     sshd::Sshd,
@@ -19,12 +17,6 @@ const PLAIN: &str = "auth requisite pam_unix.so\nauth required pam_mfa.so\n";
 
 /// That of ssh itself: no prompt of a module is shown.
 const PROMPT: &str = "alice@127.0.0.1's password: ";
-
-/// In a machine the clock is the real one.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
-}
 
 fn machine(stack: &str) -> (Machine, Enrolled) {
     let (machine, alice) = Machine::with_alice();

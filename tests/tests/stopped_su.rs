@@ -5,12 +5,12 @@
 
 use std::{
     fs, thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use mfa_tests::{
     PASSWORD,
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, STEP, now},
     locate,
     machine::Machine,
     need, need_root, pam,
@@ -26,12 +26,6 @@ const STOPPED: &str = "stopped by SIGSTOP";
 const PROMPTLY: Duration = Duration::from_secs(2);
 /// How many are stopped at the same time: fewer than there are free guesses, so that each is judged.
 const AT_ONCE: usize = 8;
-
-/// In a machine the clock is the real one.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
-}
 
 /// The next code, which is good already and stays so for two steps.
 fn code(alice: &Enrolled) -> String {

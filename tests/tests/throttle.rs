@@ -5,7 +5,7 @@ use std::{
     fs,
     sync::{Barrier, mpsc},
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use mfa_core::{
@@ -18,7 +18,7 @@ use mfa_core::{
 use mfa_tests::{
     PASSWORD,
     command::{LIMIT, run},
-    enrolled::{Enrolled, NOW, STEP},
+    enrolled::{Enrolled, NOW, STEP, now},
     machine::Machine,
     need, need_root,
     oath::Oath,
@@ -1107,12 +1107,6 @@ fn names_of_any_kind_count_as_charges() {
     let outcome = sandbox.login("alice", &[&alice.code(0), &alice.code(1)]);
     assert_granted(&outcome);
     assert_eq!(outcome.prompts, [TWO, NEXT]);
-}
-
-/// In a machine the clock is the real one.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
 }
 
 /// So many consecutive codes, the last of which is the next one: good already, and for two steps.

@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
-use mfa_tests::{command::run, enrolled::Enrolled, need, sandbox::Sandbox, trace::under};
+use mfa_tests::{
+    command::run,
+    enrolled::{Enrolled, REPLACE},
+    need,
+    sandbox::Sandbox,
+    trace::under,
+};
 
 /// Ways to run `"$@"` that give it no output that takes anything: a full device, a descriptor that is
 /// open for reading, a pipe from which nobody reads.
@@ -40,17 +46,7 @@ fn nobodys_codes_are_replaced() {
         (&["regenerate", "alice", "--json"], ""),
         (&["regenerate", "--all"], stop),
         (&["regenerate", "--all", "--json"], stop),
-        (
-            &[
-                "enroll",
-                "alice",
-                "--replace",
-                "--no-verify",
-                "--yes",
-                "--json",
-            ],
-            "",
-        ),
+        (REPLACE, ""),
     ] {
         for script in UNWRITABLE {
             let (sandbox, [alice, bob]) = two_users();

@@ -1,9 +1,10 @@
 //! Services, names, addresses and terminals are what the application says.
 
+use mfa_tests::enrolled::now;
+
 use super::{
     VICTIM, at_sshd,
     scene::{Foreseen, Scene},
-    ssh::now,
 };
 
 const CODE_ALONE: &str = "auth required pam_mfa.so\n";

@@ -3,14 +3,9 @@
 use std::process::Stdio;
 
 use mfa_core::verdict::{Refusal, Verdict};
-use mfa_tests::{locate, need};
+use mfa_tests::{enrolled::now, locate, need};
 
-use super::{
-    FILTER, GUESSER, VICTIM, module_line,
-    scene::logger,
-    ssh::{self, now},
-    wait_until,
-};
+use super::{FILTER, GUESSER, VICTIM, module_line, scene::logger, ssh, wait_until};
 use crate::debian;
 
 /// A journal in place of rsyslogd, without the kernel's log. It makes the socket itself if nobody hands it one.

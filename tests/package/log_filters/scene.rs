@@ -12,16 +12,8 @@ const CLIENT: &str = "/root/pam-client";
 /// Debian's format, and the one that was usual before.
 const LOGS: [&str; 2] = ["/var/log/auth.log", "/var/log/traditional.log"];
 
-/// Debian's own configuration, without the kernel's log, which is that of the real system.
-const START_RSYSLOGD: &str = r#"
-rm /dev/log
-sed '/imklog/d' /etc/rsyslog.conf >/etc/rsyslog-here.conf
-echo 'auth,authpriv.* /var/log/traditional.log;RSYSLOG_TraditionalFileFormat' >>/etc/rsyslog-here.conf
-# Whoever waits for a line must find a file.
-: >>/var/log/auth.log
-: >>/var/log/traditional.log
-rsyslogd -f /etc/rsyslog-here.conf
-"#;
+/// The second of them.
+const TRADITIONAL: &str = "auth,authpriv.* /var/log/traditional.log;RSYSLOG_TraditionalFileFormat";
 
 /// What logcheck does with a file of rules, in the language of cron and in that of a shell.
 const LOGCHECK: &str = r#"
@@ -44,7 +36,9 @@ impl Scene {
     #[track_caller]
     pub fn new() -> Self {
         let machine = debian::installed();
-        machine.sh(START_RSYSLOGD);
+        // Whoever waits for a line must find a file.
+        machine.sh(&LOGS.map(|log| format!(": >>{log}\n")).concat());
+        debian::start_rsyslogd(&machine, TRADITIONAL);
         machine.copy_in(&locate::pam_client(), CLIENT, "0755");
         let marks = Cell::default();
         Self { machine, marks }

@@ -1,8 +1,6 @@
 //! Logins through sshd.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use mfa_tests::{PASSWORD, PASSWORD_HASH, machine::Machine, pty::Pty, sshd::Sshd};
+use mfa_tests::{PASSWORD, PASSWORD_HASH, enrolled::now, machine::Machine, sshd::Sshd};
 
 use super::{
     CONFIG, VICTIM, at_sshd,
@@ -13,37 +11,17 @@ use crate::{debian, logins};
 
 const HERE: &str = "127.0.0.1";
 
-/// sshd with our line behind the password. That of Debian 13 would keep us away by itself after some refusals.
+/// sshd with our line behind the password.
 #[track_caller]
 pub fn start(machine: &Machine) -> Sshd<'_> {
     debian::ask_at(machine, "sshd");
-    let knows = machine.run(&["grep", "-qi", "PerSourcePenalties", "/usr/sbin/sshd"]);
-    let line = match knows.code() {
-        0 => "PerSourcePenalties no",
-        _ => "",
-    };
-    Sshd::start(machine, line)
-}
-
-/// The time of the machines.
-pub fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
-}
-
-/// An ssh that has given the password.
-#[track_caller]
-fn behind_password(sshd: &Sshd, user: &str) -> Pty {
-    let mut ssh = sshd.ssh(user, &["-oNumberOfPasswordPrompts=1"], "true");
-    ssh.expect("Password: ");
-    ssh.send_line(PASSWORD);
-    ssh
+    debian::start_sshd(machine)
 }
 
 /// Gives the answer to all three prompts, in vain.
 #[track_caller]
 pub fn refused(sshd: &Sshd, user: &str, answer: &str) {
-    let mut ssh = behind_password(sshd, user);
+    let mut ssh = logins::behind_password(sshd, user);
     for _ in 0..3 {
         ssh.expect("backup code: ");
         ssh.send_line(answer);
@@ -54,7 +32,7 @@ pub fn refused(sshd: &Sshd, user: &str, answer: &str) {
 /// Gives the answer to the first prompt, and goes away at the second.
 #[track_caller]
 fn gone_after(sshd: &Sshd, user: &str, answer: &str) {
-    let mut ssh = behind_password(sshd, user);
+    let mut ssh = logins::behind_password(sshd, user);
     ssh.expect("backup code: ");
     ssh.send_line(answer);
     ssh.expect("backup code: ");
@@ -71,7 +49,7 @@ fn gone_after(sshd: &Sshd, user: &str, answer: &str) {
 /// A login that ends without our prompt.
 #[track_caller]
 fn without_prompt(sshd: &Sshd, user: &str) -> i32 {
-    behind_password(sshd, user).finish().0
+    logins::behind_password(sshd, user).finish().0
 }
 
 /// The lines of a login with three answers, all refused for the same reason; `hint` stands behind them.

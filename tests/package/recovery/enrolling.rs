@@ -1,8 +1,10 @@
 //! Somebody at a terminal with a phone in the hand.
 
-use mfa_tests::{enrolled::Enrolled, machine::Machine, pty::Pty};
-
-use super::now;
+use mfa_tests::{
+    enrolled::{Enrolled, now},
+    machine::Machine,
+    pty::Pty,
+};
 
 /// Answers `mfa-admin enroll`, the last command that runs on the terminal.
 #[track_caller]

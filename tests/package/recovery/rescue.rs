@@ -1,13 +1,18 @@
 //! Shells with next to nothing around them: a rescue shell, and a chroot into another system.
 
-use mfa_tests::{PASSWORD, enrolled::Enrolled, machine::Machine, pty::Pty, sshd::Sshd};
+use mfa_tests::{
+    enrolled::{Enrolled, now},
+    machine::Machine,
+    pty::Pty,
+    sshd::Sshd,
+};
 
 use crate::debian;
 
 use super::{
     CHROOT, EXEMPT, EXEMPT_NO_MORE, RESCUE_CODES, RESCUE_ROOT, RESCUE_VAR, SWITCH_OFF, SWITCH_ON,
     TAKE_LINE_OUT, asked, document::Recipe, enrolling::codes_of, locked_out, logins, next_code,
-    now, start_sshd,
+    start_sshd,
 };
 
 /// What the shell finds that the kernel starts in place of init: its files and a console. `$0` is what is
@@ -75,9 +80,7 @@ fn read_codes(machine: &Machine, mut terminal: Pty) -> Vec<String> {
 /// alice types a wrong code until nothing but a backup code helps her.
 #[track_caller]
 fn fail_too_often(sshd: &Sshd, alice: &Enrolled) {
-    let mut ssh = sshd.ssh("alice", &["-oNumberOfPasswordPrompts=1"], "id -un");
-    ssh.expect("Password: ");
-    ssh.send_line(PASSWORD);
+    let mut ssh = logins::behind_password(sshd, "alice");
     let wrong = alice.wrong_code_at(now());
     while ssh.expect_any(&["backup code: ", "Permission denied"]).0 == 0 {
         ssh.send_line(&wrong);

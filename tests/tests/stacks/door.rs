@@ -1,10 +1,8 @@
 //! The programs that let people in, each with the PAM files that Debian ships for it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use mfa_tests::{
     PASSWORD,
-    enrolled::{Enrolled, STEP},
+    enrolled::{Enrolled, STEP, now},
     machine::Machine,
     pty::Pty,
     sshd::Sshd,
@@ -53,12 +51,6 @@ pub fn password_and_wrong(alice: &Enrolled) -> Vec<Step> {
 /// The password alone.
 pub fn password(password: &str) -> Vec<Step> {
     vec![Step::Password(password.to_owned())]
-}
-
-/// In a machine the clock is the real one.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("a time after 1970").as_secs()
 }
 
 /// A code that is not good now.
