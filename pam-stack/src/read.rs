@@ -1,0 +1,166 @@
+//! From the files of a service to its stack.
+
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::control::Control;
+use crate::line::{lines, words};
+use crate::{Entry, Stack, What};
+
+/// Where libpam looks for a service, the first first.
+const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
+
+/// What stands in for a service that has no file, or no `auth` line.
+const OTHER: &str = "other";
+
+/// How deep files may take in one another.
+const DEEPEST: usize = 16;
+
+impl Stack {
+    /// The `auth` stack of a service on the system below `root`.
+    ///
+    /// # Errors
+    /// Neither the service nor `other` has a file, or one of the two cannot be read to its end: libpam
+    /// refuses every login then.
+    pub fn read(root: &Path, service: &str) -> io::Result<Stack> {
+        let own = absent_as_none(load(root, &service.to_lowercase()))?;
+        // libpam reads it in any case, and a fault in it is one of every service.
+        let other = absent_as_none(load(root, OTHER))?;
+        let stack = match (own, other) {
+            (Some(own), Some(other)) if own.entries.is_empty() => Some(other),
+            (own, other) => own.or(other),
+        };
+        stack.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// `None` for a service without a file.
+fn absent_as_none(loaded: io::Result<Stack>) -> io::Result<Option<Stack>> {
+    match loaded {
+        Ok(stack) => Ok(Some(stack)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn load(root: &Path, service: &str) -> io::Result<Stack> {
+    let mut stack = Stack {
+        entries: Vec::new(),
+        files: Vec::new(),
+    };
+    take_in(root, service, Place { level: 0, depth: 0 }, &mut stack)?;
+    Ok(stack)
+}
+
+/// Where a file is taken in.
+#[derive(Clone, Copy)]
+struct Place {
+    /// In how many substacks.
+    level: usize,
+    /// In how many files.
+    depth: usize,
+}
+
+/// Adds the `auth` lines of a file, and of what it takes in.
+fn take_in(root: &Path, name: &str, place: Place, stack: &mut Stack) -> io::Result<()> {
+    if place.depth >= DEEPEST {
+        return Err(io::Error::other("files take in one another"));
+    }
+    let (file, text) = open(root, name)?;
+    if !stack.files.contains(&file) {
+        stack.files.push(file.clone());
+    }
+    let lines = lines(&text).ok_or_else(|| broken(&file, "its last line ends in a backslash"))?;
+    for line in lines {
+        let words = words(&line.text);
+        let mut words = words.iter().map(String::as_str);
+        let kind = words.next().unwrap_or_default();
+        let entry = |what, control, level| Entry {
+            file: file.clone(),
+            line: line.number,
+            level,
+            what,
+            control,
+        };
+        let deeper = Place {
+            depth: place.depth + 1,
+            ..place
+        };
+        if kind.eq_ignore_ascii_case("@include") {
+            // Debian's own; a file that is not there is the end of the service.
+            let name = words.next().unwrap_or_default();
+            take_in(root, name, deeper, stack).map_err(|error| broken(&file, error))?;
+            continue;
+        }
+        let kind = kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase();
+        match kind.as_str() {
+            "auth" => {}
+            "account" | "session" | "password" => continue,
+            // The most sensitive type is what libpam takes it for.
+            _ => {
+                stack
+                    .entries
+                    .push(entry(What::Unreadable, Control::NO, place.level));
+                continue;
+            }
+        }
+        let control = words.next().unwrap_or_default();
+        let target = words.next();
+        match (control.to_ascii_lowercase().as_str(), target) {
+            (how @ ("include" | "substack"), target) => {
+                let level = place.level + usize::from(how == "substack");
+                if how == "substack" {
+                    stack
+                        .entries
+                        .push(entry(What::Substack, Control::NO, place.level));
+                }
+                let deeper = Place { level, ..deeper };
+                let taken = target.map(|name| take_in(root, name, deeper, stack));
+                if !matches!(taken, Some(Ok(()))) {
+                    stack
+                        .entries
+                        .push(entry(What::Unreadable, Control::NO, place.level));
+                }
+            }
+            (_, None) => stack.entries.push(entry(
+                What::Unreadable,
+                Control::parse(control),
+                place.level,
+            )),
+            (_, Some(module)) => {
+                let arguments = words.map(str::to_owned).collect();
+                let what = What::Module(module.to_owned(), arguments);
+                stack
+                    .entries
+                    .push(entry(what, Control::parse(control), place.level));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn broken(file: &Path, what: impl Display) -> io::Error {
+    io::Error::other(format!("{}: {what}", file.display()))
+}
+
+/// The file of a service, or one by its absolute path.
+fn open(root: &Path, name: &str) -> io::Result<(PathBuf, String)> {
+    let paths = match name.strip_prefix('/') {
+        Some(path) => vec![PathBuf::from(path)],
+        None => FOLDERS
+            .iter()
+            .map(|folder| Path::new(folder).join(name))
+            .collect(),
+    };
+    let mut found = Err(io::ErrorKind::NotFound.into());
+    for path in paths {
+        found = fs::read(root.join(&path));
+        if let Ok(bytes) = found {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            return Ok((Path::new("/").join(path), text));
+        }
+    }
+    found.map(|_| Default::default())
+}

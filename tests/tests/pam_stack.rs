@@ -1,0 +1,160 @@
+//! The crate `pam-stack` says of any stack what the real libpam makes of it.
+
+use std::{ffi::OsStr, fs, os::unix::fs::symlink};
+
+use mfa_tests::pam::{self, Application, Reply, Start, Transaction};
+use pam_stack::{Code, Entry, Stack, What};
+use proptest::{collection::vec, prelude::*, sample::select};
+use tempfile::TempDir;
+
+/// Nobody is at the other end.
+struct Nobody;
+
+impl Application for Nobody {
+    fn converse(&mut self, _: i32, _: &str) -> Reply {
+        Reply::Text(Vec::new())
+    }
+
+    fn delay(&mut self, _: i32, _: u32) {}
+}
+
+const ABORT: i32 = 26;
+
+/// A service in files of its own.
+struct Service(TempDir);
+
+impl Service {
+    /// `HERE/` stands for the folder of the files: Debian's libpam looks for what a file takes in
+    /// in `/etc/pam.d`, wherever that file is.
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let root = dir.path();
+        let confdir = root.join("etc/pam.d");
+        fs::create_dir_all(&confdir).expect("a folder");
+        for (name, text) in files {
+            let text = text.replace("HERE", confdir.to_str().expect("a path in UTF-8"));
+            fs::write(confdir.join(name), text).expect("write a file");
+        }
+        // The same paths for whoever sees this folder as the root.
+        let itself = root.join(root.strip_prefix("/").expect("an absolute path"));
+        fs::create_dir_all(itself.parent().expect("a folder")).expect("folders");
+        symlink(root, itself).expect("a link");
+        Self(dir)
+    }
+
+    /// What libpam says.
+    fn real(&self) -> i32 {
+        let confdir = self.0.path().join("etc/pam.d");
+        let start = Start {
+            confdir: &confdir,
+            service: "main",
+            user: Some(OsStr::new("alice")),
+            null_conversation: false,
+        };
+        match Transaction::start(start, Box::new(Nobody)) {
+            Ok(mut transaction) => transaction.authenticate(0),
+            Err(code) => code,
+        }
+    }
+
+    /// Whether the model finds a way in; pam_debug.so says what its argument says.
+    fn foreseen(&self) -> bool {
+        let stack = Stack::read(self.0.path(), "main");
+        stack.is_ok_and(|stack| stack.way_in(says).is_some())
+    }
+}
+
+fn says(entry: &Entry) -> Vec<Code> {
+    let What::Module(module, arguments) = &entry.what else {
+        panic!("{entry:?} says nothing");
+    };
+    let argument = arguments
+        .first()
+        .and_then(|argument| argument.strip_prefix("auth="));
+    let said = match (module.as_str(), argument) {
+        ("pam_debug.so", said) => said.unwrap_or("success"),
+        // There is no such file.
+        _ => "module_unknown",
+    };
+    Code::all().filter(|code| code.name() == said).collect()
+}
+
+fn control() -> impl Strategy<Value = String> {
+    let values = vec![
+        "success",
+        "auth_err",
+        "ignore",
+        "new_authtok_reqd",
+        "user_unknown",
+        "default",
+    ];
+    let actions = vec![
+        "ok", "done", "bad", "die", "ignore", "reset", "1", "2", "3", "9",
+    ];
+    let pair = (select(values), select(actions)).prop_map(|(v, a)| format!("{v}={a}"));
+    prop_oneof![
+        select(vec!["required", "requisite", "sufficient", "optional"]).prop_map(str::to_owned),
+        vec(pair, 0..4).prop_map(|pairs| format!("[{}]", pairs.join(" "))),
+        select(vec!["what", "[success=]", "[success=0]", ""]).prop_map(str::to_owned),
+    ]
+}
+
+fn module() -> impl Strategy<Value = String> {
+    let codes = [
+        "success",
+        "auth_err",
+        "ignore",
+        "new_authtok_reqd",
+        "user_unknown",
+    ];
+    (control(), select(codes.to_vec()))
+        .prop_map(|(control, code)| format!("auth {control} pam_debug.so auth={code}\n"))
+}
+
+/// Lines of a file, some of which take in one of the others.
+fn file(others: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let odd = [
+        "# auth required\n",
+        "account required pam_deny.so\n",
+        "auht x y\n",
+        "auth \\\n  sufficient pam_debug.so \\\nauth=success # why\n",
+    ];
+    let odd = select(odd.to_vec()).prop_map(str::to_owned);
+    let include = (
+        select(vec!["include", "substack"]),
+        select([others, &["gone"]].concat()),
+    )
+        .prop_map(|(how, what)| format!("auth {how} HERE/{what}\n"));
+    let taken = match others {
+        [] => include.boxed(),
+        others => prop_oneof![
+            2 => include,
+            1 => select(others).prop_map(|what| format!("@include HERE/{what}\n")),
+        ]
+        .boxed(),
+    };
+    vec(prop_oneof![12 => module(), 4 => taken, 1 => odd], 1..6).prop_map(|lines| lines.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn any_stack_comes_to_what_was_foreseen(
+        main in file(&["a", "b"]), a in file(&["b"]), b in file(&[]), other in file(&[]),
+    ) {
+        let service = Service::new(&[("main", &main), ("a", &a), ("b", &b), ("other", &other)]);
+        prop_assert_eq!(
+            service.real() == pam::SUCCESS, service.foreseen(),
+            "main:\n{}a:\n{}b:\n{}other:\n{}", main, a, b, other
+        );
+    }
+}
+
+#[test]
+fn what_debian_takes_in_and_is_not_there_ends_the_service() {
+    let service = Service::new(&[
+        ("main", "auth required pam_debug.so\n@include HERE/gone\n"),
+        ("other", "auth required pam_debug.so\n"),
+    ]);
+    assert_eq!((service.real(), service.foreseen()), (ABORT, false));
+}
