@@ -43,6 +43,8 @@ const NAMES: [&str; 32] = [
 impl Code {
     /// It is right.
     pub const SUCCESS: Code = Code(0);
+    /// Not allowed; what libpam itself says at a line that it does not understand.
+    pub const PERM_DENIED: Code = Code(6);
     /// It is wrong.
     pub const AUTH_ERR: Code = Code(7);
     /// Right, but the password has to be changed.

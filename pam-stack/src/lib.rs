@@ -31,6 +31,8 @@ pub use walk::Step;
 pub struct Stack {
     /// In the order in which libpam goes through them.
     pub entries: Vec<Entry>,
+    /// Lines of other types than `auth`, which decide about no password and no code.
+    pub elsewhere: Vec<Entry>,
     /// Every file that was read, each once.
     pub files: Vec<PathBuf>,
 }

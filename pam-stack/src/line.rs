@@ -6,29 +6,44 @@ pub(crate) struct Line {
     pub text: String,
 }
 
+/// What libpam 1.5 reads at a time; the rest it takes for another line.
+const LONGEST: usize = 1022;
+
 /// Without comments and empty lines, those that end in a backslash put together. A comment ends a
-/// line for good, whatever it ends in. None if the last line goes on.
-pub(crate) fn lines(text: &str) -> Option<Vec<Line>> {
+/// line for good, whatever it ends in.
+///
+/// # Errors
+/// What versions of libpam read in different ways, or not at all.
+pub(crate) fn lines(text: &str) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
     let mut whole = String::new();
-    for (number, line) in (1..).zip(text.lines()) {
+    for (number, line) in (1..).zip(text.split('\n')) {
+        if line.len() > LONGEST {
+            return Err(format!("line {number} is longer than {LONGEST} bytes"));
+        }
         let comment = line.find('#');
         let said = line
             .get(..comment.unwrap_or(line.len()))
             .unwrap_or_default();
+        let said = said.trim_start_matches([' ', '\t']);
+        if said.is_empty() && !whole.is_empty() {
+            return Err(format!(
+                "line {number} is empty, and the one before it ends in a backslash"
+            ));
+        }
         let goes_on = line.trim_end_matches([' ', '\t']).strip_suffix('\\');
         if let (Some(part), None) = (goes_on, comment) {
             whole.push_str(part.trim_start_matches([' ', '\t']));
             whole.push(' ');
             continue;
         }
-        whole.push_str(said.trim_start_matches([' ', '\t']));
+        whole.push_str(said);
         if !whole.is_empty() {
             let text = std::mem::take(&mut whole);
             lines.push(Line { number, text });
         }
     }
-    whole.is_empty().then_some(lines)
+    Ok(lines)
 }
 
 /// Words between blanks; what stands in `[` and `]` is one.
@@ -74,17 +89,29 @@ mod tests {
 
     #[test]
     fn lines_are_put_together_and_comments_left_out() {
-        let text = "# c\n\n  auth a \\\n  b # c \\\nauth c\\\n# gone\nx";
+        let text = "# c\n\n  auth a \\\n  b # c \\\nauth c\nx";
         let lines: Vec<_> = lines(text)
             .unwrap()
             .into_iter()
             .map(|l| (l.number, l.text))
             .collect();
-        let expected = [(4, "auth a  b "), (6, "auth c "), (7, "x")];
+        let expected = [(4, "auth a  b "), (5, "auth c"), (6, "x")];
         assert_eq!(
             lines,
             expected.map(|(number, text)| (number, text.to_owned()))
         );
+    }
+
+    #[test]
+    fn what_is_read_in_different_ways_is_not_read() {
+        for text in [
+            "auth \\\n",
+            "auth \\\n# x\nb",
+            "auth \\\n\nb",
+            &"x".repeat(1023),
+        ] {
+            assert!(lines(text).is_err(), "{text}");
+        }
     }
 
     #[test]

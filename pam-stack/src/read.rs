@@ -15,6 +15,12 @@ const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 /// What stands in for a service that has no file, or no `auth` line.
 const OTHER: &str = "other";
 
+/// More lines than anybody writes.
+const MOST: usize = 5000;
+
+/// No file of PAM is larger (bytes).
+const LARGEST: u64 = 1 << 20;
+
 /// How deep files may take in one another.
 const DEEPEST: usize = 16;
 
@@ -32,7 +38,8 @@ impl Stack {
             (Some(own), Some(other)) if own.entries.is_empty() => Some(other),
             (own, other) => own.or(other),
         };
-        stack.ok_or_else(|| io::ErrorKind::NotFound.into())
+        let neither = "neither it nor the service \"other\" has a file";
+        stack.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, neither))
     }
 }
 
@@ -48,6 +55,7 @@ fn absent_as_none(loaded: io::Result<Stack>) -> io::Result<Option<Stack>> {
 fn load(root: &Path, service: &str) -> io::Result<Stack> {
     let mut stack = Stack {
         entries: Vec::new(),
+        elsewhere: Vec::new(),
         files: Vec::new(),
     };
     take_in(root, service, Place { level: 0, depth: 0 }, &mut stack)?;
@@ -65,14 +73,14 @@ struct Place {
 
 /// Adds the `auth` lines of a file, and of what it takes in.
 fn take_in(root: &Path, name: &str, place: Place, stack: &mut Stack) -> io::Result<()> {
-    if place.depth >= DEEPEST {
+    if place.depth >= DEEPEST || stack.entries.len() >= MOST {
         return Err(io::Error::other("files take in one another"));
     }
     let (file, text) = open(root, name)?;
     if !stack.files.contains(&file) {
         stack.files.push(file.clone());
     }
-    let lines = lines(&text).ok_or_else(|| broken(&file, "its last line ends in a backslash"))?;
+    let lines = lines(&text).map_err(|error| broken(&file, error))?;
     for line in lines {
         let words = words(&line.text);
         let mut words = words.iter().map(String::as_str);
@@ -95,16 +103,18 @@ fn take_in(root: &Path, name: &str, place: Place, stack: &mut Stack) -> io::Resu
             continue;
         }
         let kind = kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase();
+        let known = kind == "auth";
         match kind.as_str() {
-            "auth" => {}
-            "account" | "session" | "password" => continue,
-            // The most sensitive type is what libpam takes it for.
-            _ => {
-                stack
-                    .entries
-                    .push(entry(What::Unreadable, Control::NO, place.level));
+            "account" | "session" | "password" => {
+                let control = Control::parse(words.next().unwrap_or_default());
+                if let Some(module) = words.next() {
+                    let what = What::Module(module.to_owned(), words.map(str::to_owned).collect());
+                    stack.elsewhere.push(entry(what, control, place.level));
+                }
                 continue;
             }
+            // The most sensitive type is what libpam takes any other for; it refuses in its place.
+            _ => {}
         }
         let control = words.next().unwrap_or_default();
         let target = words.next();
@@ -131,7 +141,10 @@ fn take_in(root: &Path, name: &str, place: Place, stack: &mut Stack) -> io::Resu
             )),
             (_, Some(module)) => {
                 let arguments = words.map(str::to_owned).collect();
-                let what = What::Module(module.to_owned(), arguments);
+                let what = match known {
+                    true => What::Module(module.to_owned(), arguments),
+                    false => What::Unreadable,
+                };
                 stack
                     .entries
                     .push(entry(what, Control::parse(control), place.level));
@@ -156,6 +169,14 @@ fn open(root: &Path, name: &str) -> io::Result<(PathBuf, String)> {
     };
     let mut found = Err(io::ErrorKind::NotFound.into());
     for path in paths {
+        let seen = fs::metadata(root.join(&path));
+        // A FIFO would be waited for.
+        if seen.is_ok_and(|seen| !seen.is_file() || seen.len() > LARGEST) {
+            return Err(broken(
+                &Path::new("/").join(path),
+                "it is no file, or too large",
+            ));
+        }
         found = fs::read(root.join(&path));
         if let Ok(bytes) = found {
             let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -72,7 +72,7 @@ impl Stack {
                     }
                     continue;
                 }
-                What::Unreadable => vec![Code::AUTH_ERR],
+                What::Unreadable => vec![Code::PERM_DENIED],
                 What::Module(..) => says(entry),
             };
             for code in codes {

@@ -79,35 +79,38 @@ fn says(entry: &Entry) -> Vec<Code> {
     Code::all().filter(|code| code.name() == said).collect()
 }
 
+/// Mostly what leads elsewhere: a jump, an end, a change of mind.
 fn control() -> impl Strategy<Value = String> {
+    let actions = vec![
+        "ok", "done", "bad", "die", "ignore", "reset", "1", "1", "2", "2", "3", "9",
+    ];
+    let both = (select(actions.clone()), select(actions.clone()))
+        .prop_map(|(success, default)| format!("[success={success} default={default}]"));
     let values = vec![
         "success",
         "auth_err",
         "ignore",
         "new_authtok_reqd",
-        "user_unknown",
         "default",
-    ];
-    let actions = vec![
-        "ok", "done", "bad", "die", "ignore", "reset", "1", "2", "3", "9",
     ];
     let pair = (select(values), select(actions)).prop_map(|(v, a)| format!("{v}={a}"));
     prop_oneof![
-        select(vec!["required", "requisite", "sufficient", "optional"]).prop_map(str::to_owned),
-        vec(pair, 0..4).prop_map(|pairs| format!("[{}]", pairs.join(" "))),
-        select(vec!["what", "[success=]", "[success=0]", ""]).prop_map(str::to_owned),
+        3 => select(vec!["required", "requisite", "sufficient", "optional"]).prop_map(str::to_owned),
+        6 => both,
+        2 => vec(pair, 0..4).prop_map(|pairs| format!("[{}]", pairs.join(" "))),
+        1 => select(vec!["what", "[success=]", "[success=0]", ""]).prop_map(str::to_owned),
     ]
 }
 
 fn module() -> impl Strategy<Value = String> {
-    let codes = [
+    let codes = vec![
+        "success",
         "success",
         "auth_err",
         "ignore",
         "new_authtok_reqd",
-        "user_unknown",
     ];
-    (control(), select(codes.to_vec()))
+    (control(), select(codes))
         .prop_map(|(control, code)| format!("auth {control} pam_debug.so auth={code}\n"))
 }
 
@@ -121,7 +124,7 @@ fn file(others: &'static [&'static str]) -> impl Strategy<Value = String> {
     ];
     let odd = select(odd.to_vec()).prop_map(str::to_owned);
     let include = (
-        select(vec!["include", "substack"]),
+        select(vec!["include", "substack", "substack"]),
         select([others, &["gone"]].concat()),
     )
         .prop_map(|(how, what)| format!("auth {how} HERE/{what}\n"));
@@ -133,11 +136,11 @@ fn file(others: &'static [&'static str]) -> impl Strategy<Value = String> {
         ]
         .boxed(),
     };
-    vec(prop_oneof![12 => module(), 4 => taken, 1 => odd], 1..6).prop_map(|lines| lines.concat())
+    vec(prop_oneof![12 => module(), 6 => taken, 1 => odd], 1..7).prop_map(|lines| lines.concat())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..Default::default() })]
     #[test]
     fn any_stack_comes_to_what_was_foreseen(
         main in file(&["a", "b"]), a in file(&["b"]), b in file(&[]), other in file(&[]),
