@@ -40,6 +40,8 @@ pub enum Command {
     List(List),
     /// Show the devices, backup codes and last login of a user
     Status(Status),
+    /// Tell whether services really ask for a code, and what is wrong
+    Doctor(Doctor),
     /// Read the configuration as a login does
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -66,6 +68,17 @@ pub struct Check {
     /// The address from which the login comes (PAM_RHOST)
     #[arg(long, value_name = "ADDRESS", requires = "user")]
     pub rhost: Option<String>,
+}
+
+/// The options of `doctor`.
+#[derive(Args)]
+pub struct Doctor {
+    /// The PAM service, such as sshd [default: those by which people log in, and those that ask]
+    pub service: Option<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The options of `init`.

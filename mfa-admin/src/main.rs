@@ -17,6 +17,7 @@ mod backup_file;
 mod cli;
 mod codes;
 mod commands;
+mod doctor;
 mod harden;
 mod host;
 mod input;
@@ -38,7 +39,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     harden::keep_secrets_out_of_core_dumps();
     match commands::run(cli::Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // There is nobody to tell if even this cannot be written.
             let _ = writeln!(std::io::stderr(), "mfa-admin: {error:#}");

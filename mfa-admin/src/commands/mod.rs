@@ -2,6 +2,7 @@
 
 mod config_check;
 mod disable;
+mod doctor;
 mod enroll;
 mod init;
 mod list;
@@ -11,6 +12,7 @@ mod unlock;
 
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
 use mfa_core::config::Config;
@@ -22,8 +24,9 @@ use crate::cli::{Cli, Command, ConfigCommand};
 use crate::time;
 
 /// Does what the command line says.
-pub fn run(cli: Cli) -> Result<()> {
-    match cli.command {
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let done = match cli.command {
+        Command::Doctor(options) => return doctor::run(&cli.root, &options),
         Command::Init(options) => init::run(&cli.root, &options),
         Command::Enroll(options) => enroll::run(&cli.root, &options),
         Command::Regenerate(options) => regenerate::run(&cli.root, &options),
@@ -32,7 +35,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::List(options) => list::run(&cli.root, &options),
         Command::Status(options) => status::run(&cli.root, &options),
         Command::Config(ConfigCommand::Check(options)) => config_check::run(&cli.root, &options),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Says what was done. Where that cannot be said, it is done all the same.
