@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 use mfa_core::paths::Root;
+use mfa_core::proof::is_service;
 
 /// Enroll users for pam_mfa and see what is going on
 #[derive(Parser)]
@@ -42,9 +44,93 @@ pub enum Command {
     Status(Status),
     /// Tell whether services really ask for a code, and what is wrong
     Doctor(Doctor),
+    /// Have a service ask for a code, in a way that puts itself back
+    #[command(subcommand)]
+    Stack(StackCommand),
     /// Read the configuration as a login does
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+/// What to do with the PAM stack of a service.
+#[derive(Subcommand)]
+pub enum StackCommand {
+    /// Put pam_mfa.so below the password; put back unless it is confirmed in time
+    Enable(StackEnable),
+    /// Let it stay, once somebody has logged in with a code
+    Confirm(StackConfirm),
+    /// Put everything back as it was
+    Disable(StackDisable),
+    /// Show which services ask, and which wait to be confirmed
+    Status,
+    /// Wait, and put back what was not confirmed
+    #[command(hide = true)]
+    Wait(StackWait),
+}
+
+/// The options of `stack enable`.
+#[derive(Args)]
+pub struct StackEnable {
+    /// The PAM service: sshd, sudo, su, login or another
+    #[arg(value_parser = service)]
+    pub service: String,
+
+    /// Ask the members of this group alone
+    #[arg(long, value_name = "GROUP")]
+    pub for_group: Option<String>,
+
+    /// For how long it waits to be confirmed, such as 10m or 90s (up to a day)
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = within)]
+    pub confirm_within: u64,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// The options of `stack confirm`.
+#[derive(Args)]
+pub struct StackConfirm {
+    /// The PAM service [default: the one that waits]
+    #[arg(value_parser = service)]
+    pub service: Option<String>,
+}
+
+/// The options of `stack disable`.
+#[derive(Args)]
+pub struct StackDisable {
+    /// The PAM service
+    #[arg(value_parser = service)]
+    pub service: String,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// The options of `stack wait`.
+#[derive(Args)]
+pub struct StackWait {
+    /// The PAM service
+    #[arg(value_parser = service)]
+    pub service: String,
+}
+
+/// libpam takes names in small letters.
+fn service(name: &str) -> Result<String, &'static str> {
+    let name = name.to_ascii_lowercase();
+    match is_service(&name) {
+        true => Ok(name),
+        false => Err("no name of a PAM service, such as sshd"),
+    }
+}
+
+/// Seconds.
+fn within(text: &str) -> Result<u64, &'static str> {
+    let time: Option<SignedDuration> = text.parse().ok();
+    let seconds = time.and_then(|time| u64::try_from(time.as_secs()).ok());
+    let seconds = seconds.filter(|seconds| (1..=24 * 60 * 60).contains(seconds));
+    seconds.ok_or("no time from 1s to 24h, such as 10m")
 }
 
 /// What to do with the configuration.
@@ -74,6 +160,7 @@ pub struct Check {
 #[derive(Args)]
 pub struct Doctor {
     /// The PAM service, such as sshd [default: those by which people log in, and those that ask]
+    #[arg(value_parser = service)]
     pub service: Option<String>,
 
     /// Print one JSON object

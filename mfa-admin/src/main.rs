@@ -26,6 +26,7 @@ mod names;
 mod page;
 mod qr;
 mod shape;
+mod stack;
 mod stream;
 mod terminal;
 mod time;

@@ -35,6 +35,7 @@ pub mod options;
 pub mod overview;
 pub mod paths;
 pub mod policy;
+pub mod proof;
 pub mod random;
 pub mod record;
 pub mod spend;

@@ -15,6 +15,7 @@ use crate::messages;
 use crate::options::{FirstPass, Options};
 use crate::paths::Root;
 use crate::policy::{self, Unready};
+use crate::proof;
 use crate::record::Record;
 use crate::spend::spend;
 use crate::store::Store;
@@ -95,10 +96,11 @@ pub fn login(host: &Host, request: &Request, talk: &mut dyn Talk) -> Verdict {
     verdict
 }
 
-/// What somebody is told who gets in, or need not be asked yet.
+/// What is done and told after the verdict.
 fn tell_after(host: &Host, request: &Request, verdict: &Verdict, talk: &mut dyn Talk) {
     match verdict {
         Verdict::Granted(grant) => {
+            proof::granted(host.root, &request.service);
             let messages = messages::after_grant(grant, &request.user);
             messages.iter().for_each(|text| talk.tell(text));
         }

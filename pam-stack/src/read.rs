@@ -31,9 +31,28 @@ impl Stack {
     /// Neither the service nor `other` has a file, or one of the two cannot be read to its end: libpam
     /// refuses every login then.
     pub fn read(root: &Path, service: &str) -> io::Result<Stack> {
-        let own = absent_as_none(load(root, &service.to_lowercase()))?;
+        Stack::read_from(
+            Source {
+                root,
+                instead: None,
+            },
+            service,
+        )
+    }
+
+    /// The same, if this were the text of that file (by its absolute path).
+    ///
+    /// # Errors
+    /// As for [`Stack::read`].
+    pub fn read_if(root: &Path, service: &str, file: &Path, text: &str) -> io::Result<Stack> {
+        let instead = Some((file, text));
+        Stack::read_from(Source { root, instead }, service)
+    }
+
+    fn read_from(source: Source, service: &str) -> io::Result<Stack> {
+        let own = absent_as_none(load(source, &service.to_lowercase()))?;
         // libpam reads it in any case, and a fault in it is one of every service.
-        let other = absent_as_none(load(root, OTHER))?;
+        let other = absent_as_none(load(source, OTHER))?;
         let stack = match (own, other) {
             (Some(own), Some(other)) if own.entries.is_empty() => Some(other),
             (own, other) => own.or(other),
@@ -52,13 +71,21 @@ fn absent_as_none(loaded: io::Result<Stack>) -> io::Result<Option<Stack>> {
     }
 }
 
-fn load(root: &Path, service: &str) -> io::Result<Stack> {
+/// Where files come from.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    root: &'s Path,
+    /// A file, and the text that is taken for its own.
+    instead: Option<(&'s Path, &'s str)>,
+}
+
+fn load(source: Source, service: &str) -> io::Result<Stack> {
     let mut stack = Stack {
         entries: Vec::new(),
         elsewhere: Vec::new(),
         files: Vec::new(),
     };
-    take_in(root, service, Place { level: 0, depth: 0 }, &mut stack)?;
+    take_in(source, service, Place { level: 0, depth: 0 }, &mut stack)?;
     Ok(stack)
 }
 
@@ -72,11 +99,11 @@ struct Place {
 }
 
 /// Adds the `auth` lines of a file, and of what it takes in.
-fn take_in(root: &Path, name: &str, place: Place, stack: &mut Stack) -> io::Result<()> {
+fn take_in(source: Source, name: &str, place: Place, stack: &mut Stack) -> io::Result<()> {
     if place.depth >= DEEPEST || stack.entries.len() >= MOST {
         return Err(io::Error::other("files take in one another"));
     }
-    let (file, text) = open(root, name)?;
+    let (file, text) = open(source, name)?;
     if !stack.files.contains(&file) {
         stack.files.push(file.clone());
     }
@@ -99,7 +126,7 @@ fn take_in(root: &Path, name: &str, place: Place, stack: &mut Stack) -> io::Resu
         if kind.eq_ignore_ascii_case("@include") {
             // Debian's own; a file that is not there is the end of the service.
             let name = words.next().unwrap_or_default();
-            take_in(root, name, deeper, stack).map_err(|error| broken(&file, error))?;
+            take_in(source, name, deeper, stack).map_err(|error| broken(&file, error))?;
             continue;
         }
         let kind = kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase();
@@ -127,7 +154,7 @@ fn take_in(root: &Path, name: &str, place: Place, stack: &mut Stack) -> io::Resu
                         .push(entry(What::Substack, Control::NO, place.level));
                 }
                 let deeper = Place { level, ..deeper };
-                let taken = target.map(|name| take_in(root, name, deeper, stack));
+                let taken = target.map(|name| take_in(source, name, deeper, stack));
                 if !matches!(taken, Some(Ok(()))) {
                     stack
                         .entries
@@ -159,7 +186,7 @@ fn broken(file: &Path, what: impl Display) -> io::Error {
 }
 
 /// The file of a service, or one by its absolute path.
-fn open(root: &Path, name: &str) -> io::Result<(PathBuf, String)> {
+fn open(source: Source, name: &str) -> io::Result<(PathBuf, String)> {
     let paths = match name.strip_prefix('/') {
         Some(path) => vec![PathBuf::from(path)],
         None => FOLDERS
@@ -169,18 +196,20 @@ fn open(root: &Path, name: &str) -> io::Result<(PathBuf, String)> {
     };
     let mut found = Err(io::ErrorKind::NotFound.into());
     for path in paths {
-        let seen = fs::metadata(root.join(&path));
+        let whole = Path::new("/").join(&path);
+        if let Some((_, text)) = source.instead.filter(|(file, _)| *file == whole) {
+            return Ok((whole, text.to_owned()));
+        }
+        let path = source.root.join(&path);
+        let seen = fs::metadata(&path);
         // A FIFO would be waited for.
         if seen.is_ok_and(|seen| !seen.is_file() || seen.len() > LARGEST) {
-            return Err(broken(
-                &Path::new("/").join(path),
-                "it is no file, or too large",
-            ));
+            return Err(broken(&whole, "it is no file, or too large"));
         }
-        found = fs::read(root.join(&path));
+        found = fs::read(&path);
         if let Ok(bytes) = found {
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            return Ok((Path::new("/").join(path), text));
+            return Ok((whole, text));
         }
     }
     found.map(|_| Default::default())

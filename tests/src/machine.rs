@@ -61,9 +61,8 @@ ln -s fd/2 /dev/stderr
 echo machine >/proc/sys/kernel/hostname
 echo '127.0.0.1 localhost machine' >/etc/hosts
 
-trap '' CHLD
 echo "$pid"
-exec cat >/dev/null
+exec env --ignore-signal=CHLD cat >/dev/null
 "#;
 
 /// Gives the terminal to the user, as login(1) and sshd(8) do, and becomes that user.

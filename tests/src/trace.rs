@@ -20,7 +20,8 @@ pub fn changes_something(call: &Call) -> bool {
     match call.name.as_str() {
         "openat" => call.line.contains("O_CREAT"),
         "mkdir" | "mkdirat" | "write" | "pwrite64" | "fsync" | "fdatasync" | "renameat2"
-        | "renameat" | "rename" | "unlinkat" | "unlink" | "fchmod" | "flock" => true,
+        | "renameat" | "rename" | "unlinkat" | "unlink" | "link" | "linkat" | "fchmod"
+        | "flock" => true,
         _ => false,
     }
 }

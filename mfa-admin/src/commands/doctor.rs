@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use mfa_core::paths::Root;
-use mfa_core::user::shown;
 use nix::unistd::geteuid;
 
 use crate::cli::Doctor;
@@ -19,16 +18,7 @@ pub fn run(root: &Root, options: &Doctor) -> Result<ExitCode> {
         geteuid().is_root() || root.below("") != Path::new("/"),
         "this must run as root"
     );
-    let service = options.service.as_deref().map(str::to_lowercase);
-    if let Some(name) = &service {
-        let is_name = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-        ensure!(
-            is_name,
-            "{} is no name of a service, such as sshd",
-            shown(name)
-        );
-    }
-    let report = doctor::examine(root, service.as_deref());
+    let report = doctor::examine(root, options.service.as_deref());
     match options.json {
         true => json::print(&report)?,
         false => show(&report).context("cannot write to standard output")?,

@@ -7,6 +7,7 @@ mod enroll;
 mod init;
 mod list;
 mod regenerate;
+mod stack;
 mod status;
 mod unlock;
 
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Unlock(options) => unlock::run(&cli.root, &options),
         Command::List(options) => list::run(&cli.root, &options),
         Command::Status(options) => status::run(&cli.root, &options),
+        Command::Stack(command) => stack::run(&cli.root, &command),
         Command::Config(ConfigCommand::Check(options)) => config_check::run(&cli.root, &options),
     };
     done.map(|()| ExitCode::SUCCESS)

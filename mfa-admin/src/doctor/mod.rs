@@ -8,9 +8,9 @@ mod config;
 mod login_defs;
 mod module;
 mod owners;
-mod services;
-mod sshd;
-mod stack;
+pub mod services;
+pub mod sshd;
+pub mod stack;
 mod store;
 
 use std::fmt;
@@ -115,10 +115,7 @@ pub fn examine(root: &Root, service: Option<&str>) -> Report {
         .map(|name| stack::examine(root, name, service.is_some(), &mut findings))
         .collect();
     if services.iter().any(|service| service.line.is_some()) {
-        findings.extend(owners::examine(root));
-        findings.extend(module::examine(root));
-        findings.extend(config::examine(root));
-        findings.extend(store::examine(root));
+        findings.extend(foundations(root));
     }
     let asks_at_sshd = services
         .iter()
@@ -136,6 +133,17 @@ pub fn examine(root: &Root, service: Option<&str>) -> Report {
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.grave));
     Report { services, findings }
+}
+
+/// What every login stands on, whatever its service.
+pub fn foundations(root: &Root) -> Vec<Finding> {
+    let parts = [
+        owners::examine(root),
+        module::examine(root),
+        config::examine(root),
+        store::examine(root),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 /// The path that a message names: below the root, where there is another.

@@ -11,7 +11,8 @@ use super::{Finding, accounts, blocks};
 use crate::time;
 
 const ABOUT: &str = "sshd";
-const SSHD: &str = "/usr/sbin/sshd";
+/// The program.
+pub const SSHD: &str = "/usr/sbin/sshd";
 
 /// Three codes in a row of a minute each, and some time to type (seconds).
 const GRACE: u64 = 120;
@@ -54,9 +55,13 @@ fn users(root: &Root) -> Vec<String> {
 }
 
 /// Keyword and value, the keywords in small letters.
-type Settings = HashMap<String, String>;
+pub type Settings = HashMap<String, String>;
 
-fn settings(user: &str) -> Result<Settings, String> {
+/// What holds for a user.
+///
+/// # Errors
+/// There is no sshd, or it does not understand its configuration: what is so.
+pub fn settings(user: &str) -> Result<Settings, String> {
     let connection = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
     let asked = Command::new(SSHD).args(["-T", "-C", &connection]).output();
     let asked = asked.map_err(|error| format!("{SSHD} cannot be asked ({error})"))?;

@@ -374,3 +374,22 @@ fn locker(name: &str) -> Option<Finding> {
         Finding::fault(name, what, "Take pam_mfa.so out of its stack: see \"Screen lockers\" in pam.md")
     })
 }
+
+/// Whether it is a screen locker that runs as its user.
+pub fn is_locker(name: &str) -> bool {
+    LOCKERS.contains(&name)
+}
+
+/// How many of its modules look at a password.
+pub fn passwords(stack: &Stack) -> usize {
+    let looks = |entry: &&Entry| PASSWORD.iter().any(|name| entry.is(name));
+    stack.entries.iter().filter(looks).count()
+}
+
+/// Whether nobody gets in without a code, and somebody with one; and, unless sshd saw a key before,
+/// nobody without a password.
+pub fn asks_below_the_password(service: &str, stack: &Stack, key: bool) -> bool {
+    way_around(service, stack).is_none()
+        && nobody_gets_in(service, stack).is_none()
+        && (key || without_password(service, stack).is_none())
+}

@@ -1,0 +1,41 @@
+//! `mfa-admin stack status`.
+
+use std::io::{Write, stdout};
+
+use anyhow::{Context, Result};
+use mfa_core::paths::Root;
+
+use crate::doctor::{self, Service};
+use crate::stack::record::Record;
+use crate::time;
+
+/// Shows which services ask, since whose change, and which wait.
+pub fn run(root: &Root) -> Result<()> {
+    let records = Record::all(root)?;
+    let report = doctor::examine(root, None);
+    let lines = report.services.iter().map(|service| {
+        let record = records.iter().find(|record| record.service == service.name);
+        format!("{:<12} {}\n", service.name, state(service, record))
+    });
+    let text: String = lines.collect();
+    let written = stdout().write_all(text.as_bytes());
+    written.context("cannot write to standard output")
+}
+
+fn state(service: &Service, record: Option<&Record>) -> String {
+    let asks = match (&service.line, service.asks) {
+        (None, _) => "asks for no code",
+        (Some(_), true) => "asks for a code",
+        (Some(_), false) => "lets in without a code: see mfa-admin doctor",
+    };
+    match (record, &service.line) {
+        (Some(record), _) if !record.confirmed => format!(
+            "{asks}; waits for a login, then for: mfa-admin stack confirm {} (until {})",
+            record.service,
+            time::local(record.until)
+        ),
+        (Some(_), _) => format!("{asks}; by mfa-admin stack enable"),
+        (None, Some(line)) => format!("{asks}; by {line}"),
+        (None, None) => asks.to_owned(),
+    }
+}

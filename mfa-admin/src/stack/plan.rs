@@ -1,0 +1,243 @@
+//! What would be changed for a service, and what somebody should know before.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use mfa_core::config::Config;
+use mfa_core::overview;
+use mfa_core::paths::Root;
+use mfa_core::store::Store;
+use mfa_core::user::shown;
+use nix::unistd::Group;
+use pam_stack::Stack;
+
+use super::edit::{Edit, Planned};
+use super::place::{self, Placed};
+use super::sshd::Now;
+use crate::doctor::{self, services};
+use crate::time;
+
+/// Programs that show one prompt for a whole login, and do not know a second.
+const ONE_PROMPT: [&str; 12] = [
+    "dovecot",
+    "ftp",
+    "imap",
+    "lightdm",
+    "lxdm",
+    "proftpd",
+    "sddm",
+    "smtp",
+    "vsftpd",
+    "xdm",
+    "pop3",
+    "xrdp-sesman",
+];
+
+/// What would be changed.
+pub struct Plan {
+    /// In the order in which it is made.
+    pub edits: Vec<Planned>,
+    /// What somebody should know before.
+    pub notes: Vec<String>,
+    /// How sshd was, if it is about sshd.
+    pub sshd: Option<Now>,
+}
+
+/// For a service, or for the members of a group alone. Changes nothing.
+///
+/// # Errors
+/// It cannot be done, or nobody would get in by it.
+pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
+    let path = PathBuf::from("/etc/pam.d").join(service);
+    let old = read_service(&path, service)?;
+    check_not_there(root, service)?;
+    check_ready(root)?;
+    let notes = others_concerned(root, service, &path)?;
+
+    let sshd = match service {
+        "sshd" => Some(Now::ask()?),
+        _ => None,
+    };
+    let keys = sshd.as_ref().is_some_and(Now::takes_keys);
+    let Placed { put_in, text } = place::place(root, service, &path, &old, keys)?;
+    let edit = Edit {
+        path,
+        put_in,
+        made: false,
+    };
+    let stack = Planned {
+        edit,
+        old,
+        new: text,
+    };
+    let policy = group.map(|group| for_group(root, group)).transpose()?;
+    let drop_in = sshd.as_ref().map(Now::drop_in).transpose()?;
+    let told_by_sshd = sshd.iter().flat_map(Now::notes);
+    Ok(Plan {
+        notes: notes.into_iter().chain(told_by_sshd).collect(),
+        // The policy first, so that nobody else is asked for an instant.
+        edits: policy
+            .into_iter()
+            .flatten()
+            .chain([stack])
+            .chain(drop_in)
+            .collect(),
+        sshd,
+    })
+}
+
+fn read_service(path: &Path, service: &str) -> Result<String> {
+    let seen = fs::symlink_metadata(path);
+    if let Ok(seen) = &seen {
+        ensure!(
+            seen.is_file(),
+            "{} is a link or no file: what made it has to change it",
+            path.display()
+        );
+    }
+    let vendor = Path::new("/usr/lib/pam.d").join(service);
+    if seen.is_err() && vendor.exists() {
+        bail!(
+            "{} is not for changes. Copy it first: cp {0} {}",
+            vendor.display(),
+            path.display()
+        );
+    }
+    fs::read_to_string(path).with_context(|| {
+        format!(
+            "there is no PAM service {service} to change: {}",
+            path.display()
+        )
+    })
+}
+
+fn check_not_there(root: &Root, service: &str) -> Result<()> {
+    let stack = Stack::read(&root.below(""), service)
+        .with_context(|| format!("the PAM stack of {service} cannot be read"))?;
+    match stack
+        .entries
+        .iter()
+        .find(|entry| doctor::stack::is_ours(entry))
+    {
+        None => Ok(()),
+        Some(entry) => bail!(
+            "pam_mfa.so is in the stack of {service} already ({}:{}). See: mfa-admin doctor {service}",
+            entry.file.display(),
+            entry.line
+        ),
+    }
+}
+
+/// A module that is missing, or a policy that is not understood, would refuse every login.
+fn check_ready(root: &Root) -> Result<()> {
+    let faults = doctor::foundations(root);
+    if let Some(fault) = faults
+        .iter()
+        .find(|finding| finding.grave == doctor::Grave::Fault)
+    {
+        bail!(
+            "nobody would get in: {}: {}. {}",
+            fault.about,
+            fault.what,
+            fault.mend
+        );
+    }
+    let store =
+        Store::open(root).context("nobody is enrolled. Enroll first: mfa-admin enroll USER")?;
+    let enrolled = overview::all(&store, 0, time::now())?;
+    ensure!(
+        !enrolled.is_empty(),
+        "nobody is enrolled, so nobody would get in. Enroll first: mfa-admin enroll USER"
+    );
+    Ok(())
+}
+
+/// Other services that take in the file.
+fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<String>> {
+    let takes_in = |name: &String| {
+        let stack = Stack::read(&root.below(""), name);
+        *name != service && stack.is_ok_and(|stack| stack.files.iter().any(|taken| taken == file))
+    };
+    let others: Vec<String> = services::all(root).into_iter().filter(takes_in).collect();
+    let concerned = || others.iter().map(String::as_str).chain([service]);
+    if let Some(locker) = concerned().find(|name| doctor::stack::is_locker(name)) {
+        let mend = match locker == service {
+            true => "Leave it to the password alone".to_owned(),
+            false => format!(
+                "Give {locker} a file of its own first: echo 'auth include common-auth' > \
+                 /etc/pam.d/{locker}; see \"Screen lockers\" in pam.md"
+            ),
+        };
+        bail!(
+            "{locker} reads {} and runs without root: it could not check a code, and the screen would \
+             stay locked. {mend}",
+            file.display()
+        );
+    }
+    let mut notes = Vec::new();
+    if !others.is_empty() {
+        notes.push(format!(
+            "{} is also read by: {}.",
+            file.display(),
+            others.join(", ")
+        ));
+    }
+    for name in concerned().filter(|name| ONE_PROMPT.contains(name)) {
+        notes.push(format!(
+            "{name} shows one prompt, and has no room for a code after the password. See forward_pass \
+             in pam_mfa(8)."
+        ));
+    }
+    Ok(notes)
+}
+
+/// A rule of the policy, for it knows what to do about a group that cannot be looked up.
+fn for_group(root: &Root, group: &str) -> Result<Option<Planned>> {
+    let known = Group::from_name(group).context("cannot look the group up")?;
+    ensure!(known.is_some(), "there is no group {}", shown(group));
+    let config = Config::load(root).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+    if config.require.groups.iter().any(|named| named == group) {
+        return Ok(None);
+    }
+    let path = root.etc().join("config.toml");
+    let there = fs::read_to_string(&path);
+    let old = there.as_deref().unwrap_or_default();
+    let required = old
+        .lines()
+        .any(|line| line.trim_start().starts_with("[require"));
+    ensure!(
+        !required,
+        "{} has [require] already. Add {} to its groups by hand, and leave --for-group out",
+        path.display(),
+        shown(group)
+    );
+    let asks = |name: &String| check_not_there(root, name).is_err();
+    if let Some(other) = services::that_matter(root).iter().find(|name| asks(name)) {
+        bail!(
+            "{other} asks already, and [require] holds for every service: whoever is not in {} would no \
+             longer be asked there. Write [require] into {} by hand",
+            shown(group),
+            path.display()
+        );
+    }
+    let name = toml::Value::from(group);
+    let end = if old.is_empty() || old.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    let ours = format!("{end}\n# Only they are asked.\n[require]\ngroups = [{name}]\n");
+    Ok(Some(match there.is_ok() {
+        true => Planned {
+            new: format!("{old}{ours}"),
+            old: old.to_owned(),
+            edit: Edit {
+                path,
+                put_in: vec![ours],
+                made: false,
+            },
+        },
+        false => Planned::file(&path, ours),
+    }))
+}
