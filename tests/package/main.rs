@@ -10,4 +10,5 @@ mod logins;
 mod purge;
 mod recovery;
 mod remove;
+mod rollout;
 mod upgrade;

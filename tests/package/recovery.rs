@@ -2,7 +2,7 @@
 //! who was locked out before and gets in after.
 
 mod document;
-mod enrolling;
+pub mod enrolling;
 mod rescue;
 
 use std::{

@@ -207,6 +207,16 @@ impl Machine {
         let module = module.to_str().expect("a path in UTF-8");
         self.copy_in(&locate::module(), module, "0644");
         self.copy_in(&locate::admin(), "/usr/sbin/mfa-admin", "0755");
+        let unit = "systemd/mfa-admin-stack@.service";
+        let there = format!(
+            "/usr/lib/systemd/system/{}",
+            unit.trim_start_matches("systemd/")
+        );
+        self.copy_in(
+            &locate::workspace().join("config").join(unit),
+            &there,
+            "0644",
+        );
     }
 
     /// Copies a file into the machine.

@@ -3,6 +3,7 @@
 mod killed;
 mod refused;
 mod sshd;
+mod systemd;
 
 use mfa_tests::{PASSWORD, command::Finished, enrolled::Enrolled, machine::Machine, need_root};
 
