@@ -23,6 +23,7 @@ pub mod config;
 pub mod device;
 pub mod enrollment;
 pub mod fault;
+mod fields;
 pub mod file;
 pub mod init;
 pub mod judge;

@@ -97,6 +97,11 @@ impl<'a> Client<'a> {
         self.with(["--silent"])
     }
 
+    /// Panics and catches it, in the conversation and around every call.
+    pub fn panicking(self) -> Self {
+        self.with(["--panic"])
+    }
+
     /// Begins with `pam_acct_mgmt`.
     pub fn skip_authenticate(self) -> Self {
         self.with(["--skip-authenticate"])
@@ -121,6 +126,11 @@ impl<'a> Client<'a> {
     /// Sees the time that stands in this file at every look.
     pub fn following(self, clock: &Path) -> Self {
         self.env("VIRTUAL_CLOCK", clock.to_str().expect("UTF-8"))
+    }
+
+    /// Cannot look at the clock: every try fails.
+    pub fn without_clock(self) -> Self {
+        self.env("VIRTUAL_CLOCK", "broken")
     }
 
     /// Runs under a command such as `strace -f -o FILE` or `prlimit --fsize=0`.

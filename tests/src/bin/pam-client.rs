@@ -8,6 +8,7 @@ use std::{
     ffi::{OsString, c_int, c_uint},
     fs, io,
     io::Write,
+    panic,
     path::PathBuf,
     sync::mpsc,
     thread,
@@ -44,6 +45,8 @@ struct Options {
     session: bool,
     /// Let somebody look at the process: tell what it is like, and wait after `pam_end`.
     look: bool,
+    /// Panic and catch it: in the conversation, and around every call.
+    panic: bool,
 }
 
 impl Options {
@@ -71,6 +74,7 @@ impl Options {
             "--skip-authenticate" => &mut self.skip_authenticate,
             "--session" => &mut self.session,
             "--look" => &mut self.look,
+            "--panic" => &mut self.panic,
             _ => return false,
         };
         *switch = true;
@@ -107,10 +111,14 @@ fn steer(line: &str) -> Steer {
 /// Puts the conversation on stdout and stdin.
 struct Wire {
     always: Option<Steer>,
+    panic: bool,
 }
 
 impl Application for Wire {
     fn converse(&mut self, style: c_int, text: &str) -> Reply {
+        if self.panic {
+            panic_and_catch();
+        }
         let text = text.to_owned();
         match style {
             pam::TEXT_INFO => emit(&Event::Info { text }),
@@ -168,6 +176,13 @@ fn read_part(part: &mut [u8]) -> Result<usize, Errno> {
     read().or_else(|_| read())
 }
 
+/// With the unwinder of this program, and past whatever hook a module may have left.
+fn panic_and_catch() {
+    let caught = panic::catch_unwind(|| panic::resume_unwind(Box::new("ours")));
+    let caught = caught.expect_err("a panic");
+    assert_eq!(caught.downcast_ref(), Some(&"ours"));
+}
+
 fn emit(event: &Event) {
     let line = serde_json::to_string(event).expect("an event as JSON");
     let mut out = io::stdout().lock();
@@ -221,6 +236,7 @@ fn transact(options: &Options) {
     };
     let application = Box::new(Wire {
         always: options.always.clone(),
+        panic: options.panic,
     });
     match Transaction::start(start, application) {
         Err(code) => result("start", code),
@@ -263,7 +279,13 @@ fn log_in(transaction: &mut Transaction, options: &Options) {
 fn authenticate(transaction: &mut Transaction, options: &Options) -> c_int {
     let mut code = pam::ABORT;
     for _ in 0..options.calls {
+        if options.panic {
+            panic_and_catch();
+        }
         code = transaction.authenticate(options.flags());
+        if options.panic {
+            panic_and_catch();
+        }
         result("authenticate", code);
     }
     code

@@ -1,7 +1,7 @@
 //! Preloaded into a process, it sets the clock that this process sees (`ld.so(8)`, `LD_PRELOAD`).
 //!
 //! `VIRTUAL_CLOCK` holds seconds since 1970, or the absolute path of a file that does and is read at
-//! every look at the clock. Other clocks stay real. Unlike libfaketime it makes no files, which a
+//! every look at the clock; `broken`, and every look at it fails. Other clocks stay real. Unlike libfaketime it makes no files, which a
 //! process that is killed would leave behind and which a later one with its number would meet.
 
 #![expect(unsafe_code, reason = "takes the place of a function of the C library")]
@@ -18,24 +18,28 @@ type ClockGettime = unsafe extern "C" fn(clockid_t, *mut timespec) -> c_int;
 /// As of the C library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
-    if matches!(clock, CLOCK_REALTIME | CLOCK_REALTIME_COARSE)
-        && let Some(tv_sec) = virtual_time()
-    {
-        // SAFETY: the caller promises a place for it.
-        unsafe { time.write(timespec { tv_sec, tv_nsec: 0 }) };
-        return 0;
+    let virtual_clock = matches!(clock, CLOCK_REALTIME | CLOCK_REALTIME_COARSE)
+        .then(|| env::var("VIRTUAL_CLOCK").ok())
+        .flatten();
+    match virtual_clock.as_deref() {
+        // SAFETY: as promised to us.
+        None => unsafe { real()(clock, time) },
+        Some("broken") => -1,
+        Some(setting) => {
+            let tv_sec = seconds(setting);
+            // SAFETY: the caller promises a place for it.
+            unsafe { time.write(timespec { tv_sec, tv_nsec: 0 }) };
+            0
+        }
     }
-    // SAFETY: as promised to us.
-    unsafe { real()(clock, time) }
 }
 
-fn virtual_time() -> Option<time_t> {
-    let setting = env::var("VIRTUAL_CLOCK").ok()?;
+fn seconds(setting: &str) -> time_t {
     let seconds = match setting.starts_with('/') {
         true => fs::read_to_string(setting).expect("the file of the virtual clock"),
-        false => setting,
+        false => setting.to_owned(),
     };
-    Some(seconds.trim().parse().expect("seconds since 1970"))
+    seconds.trim().parse().expect("seconds since 1970")
 }
 
 fn real() -> ClockGettime {
