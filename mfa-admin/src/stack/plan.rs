@@ -185,8 +185,8 @@ fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<Strin
     }
     for name in concerned().filter(|name| ONE_PROMPT.contains(name)) {
         notes.push(format!(
-            "{name} shows one prompt, and has no room for a code after the password. See forward_pass \
-             in pam_mfa(8)."
+            "{name} shows one prompt, and has no room for a code after the password.\n\
+             See forward_pass in pam_mfa(8)."
         ));
     }
     Ok(notes)

@@ -99,8 +99,8 @@ impl Now {
         let mut notes = Vec::new();
         if self.takes_keys() {
             notes.push(
-                "Logins by key are asked for a code, too. Accounts that log in by key unattended \
-                 (backups) need a Match block before: see \"sshd\" in pam.md."
+                "logins by key are asked for a code, too. Accounts that log in by key\n\
+                 unattended (backups) need a Match block first: see \"sshd\" in pam.md."
                     .to_owned(),
             );
         }
@@ -110,8 +110,8 @@ impl Now {
             .map_or("", String::as_str);
         if !["yes", "no"].contains(&root) {
             notes.push(format!(
-                "root cannot log in by SSH then: PermitRootLogin is {root}, which allows no code. Log in \
-                 as a user, and use sudo."
+                "root cannot log in by SSH then: PermitRootLogin is {root},\n\
+                 which allows no code. Log in as a user, and use sudo."
             ));
         }
         for (method, keyword) in [
@@ -119,7 +119,7 @@ impl Now {
             ("gssapi-with-mic", "gssapiauthentication"),
         ] {
             if self.is(keyword, "yes") {
-                notes.push(format!("Nobody gets in by {method} any more."));
+                notes.push(format!("nobody gets in by {method} any more."));
             }
         }
         notes

@@ -151,7 +151,7 @@ fn a_restart_in_between_gives_as_much_time_again() {
     let booted = Booted::start(&machine);
     let told = booted.stack(&["enable", "su", "--yes", LONG]).ok().stdout;
     assert!(
-        told.contains("A restart of the machine gives it as much time again."),
+        told.contains("after a restart of the machine it has as much time again"),
         "{told}"
     );
     assert_eq!(

@@ -120,15 +120,16 @@ fn carry_out(root: &Root, service: &str, plan: &Plan) -> Result<()> {
 fn told(record: &Record, keeper: Keeper) -> String {
     let Record { service, until, .. } = record;
     let restart = match keeper {
-        Keeper::Systemd => "A restart of the machine gives it as much time again.",
+        Keeper::Systemd => "after a restart of the machine it has as much time again",
         Keeper::Process => {
-            "After a restart of the machine nobody would put it back: there is no systemd that could."
+            "after a restart of the machine nobody would put it back,\nfor there is no systemd that could"
         }
     };
     format!(
-        "\n{service} asks for a code now. Keep this terminal, and log in by {service} from another one. \
-         Then run:\n    mfa-admin stack confirm {service}\nUnless you do, everything is put back at {}, \
-         whatever becomes of this terminal. {restart}",
+        "\n{service} asks for a code now. Keep this terminal, log in by {service} from another one,\n\
+         and then run:\n\n    mfa-admin stack confirm {service}\n\n\
+         Unless you do, everything is put back at {}, whatever becomes of\n\
+         this terminal; {restart}.",
         time::local(*until)
     )
 }
