@@ -210,8 +210,8 @@ fn hostile_files_are_named() {
     assert_found(&sandbox, "fifo", 2, &["it is no file"]);
     for name in ["", ".", "..", "../passwd", "/etc/pam.d/su"] {
         let done = doctor(&sandbox, name);
-        assert_eq!(done.code(), 1, "{name:?} {done:?}");
-        assert!(done.stderr.contains("no name of a service"), "{done:?}");
+        assert_eq!(done.code(), 2, "{name:?} {done:?}");
+        assert!(done.stderr.contains("no name of a PAM service"), "{done:?}");
     }
     assert_found(&sandbox, "SU", 0, &["su           asks for a code"]);
 }

@@ -138,7 +138,8 @@ impl Edit {
                 false => replace(&self.path, &back).and_then(|()| remove(&kept)),
             },
             Err(_) if at_any_price => {
-                let aside = kept.with_added_extension("changed");
+                let mut aside = kept.clone().into_os_string();
+                aside.push(".changed");
                 fs::copy(&self.path, &aside)
                     .with_context(|| format!("cannot keep {}", self.path.display()))?;
                 match self.made {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use mfa_core::paths::Root;
 use pam_stack::Stack;
 
@@ -36,19 +36,15 @@ pub fn place(root: &Root, service: &str, file: &Path, text: &str, keys: bool) ->
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let by_hand =
         format!("Put the lines there by hand: see pam.md; then run: mfa-admin doctor {service}");
-    let at = below_the_password(root, service, file, &lines);
-    let Some(at) = at else {
-        anyhow::bail!(
+    let at = below_the_password(root, service, file, &lines).unwrap_or_default();
+    let (before, below) = lines.split_at(at);
+    let Some((password, above)) = before.split_last() else {
+        bail!(
             "no line of {} asks for a password. {by_hand}",
             file.display()
         );
     };
-    let (above, password, below) = match lines.split_at(at) {
-        (before, after) => match before.split_last() {
-            Some((password, above)) => (above.concat(), *password, after.concat()),
-            None => Default::default(),
-        },
-    };
+    let (above, below) = (above.concat(), below.concat());
     let note = format!("# To undo: mfa-admin stack disable {service}\n");
     let keys = keys.then(|| format!("{note}{KEYS}"));
     // The last line may have no end.
