@@ -9,7 +9,7 @@ use mfa_core::paths::Root;
 use mfa_core::policy::Login;
 use mfa_core::user::shown;
 
-use super::{Finding, Service};
+use super::{Finding, Service, shown_path};
 use crate::time;
 
 /// The accounts of this machine (passwd(5)).
@@ -18,9 +18,18 @@ const PASSWD: &str = "etc/passwd";
 /// So many are named.
 const NAMED: usize = 10;
 
-/// Accounts of this machine with a password and a shell, and their user ids. Those of a directory
-/// (LDAP) are not listed.
-pub fn with_shell(root: &Root) -> Vec<(String, u32)> {
+/// A line of passwd(5) that somebody can log in by.
+struct Account {
+    name: String,
+    uid: u32,
+    /// Whether no password is right.
+    locked: bool,
+    /// Whether sshd may take a key.
+    key: bool,
+}
+
+/// Those of this machine with a shell. Those of a directory (LDAP) are not listed.
+fn accounts(root: &Root) -> Vec<Account> {
     let read = |file| fs::read_to_string(root.below(file)).unwrap_or_default();
     let (passwd, shells, shadow) = (read(PASSWD), read("etc/shells"), read("etc/shadow"));
     let locked = |name: &str| {
@@ -30,17 +39,42 @@ pub fn with_shell(root: &Root) -> Vec<(String, u32)> {
     let accounts = passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let (name, uid) = (fields.next()?, fields.nth(1)?.parse().ok()?);
-        let shell = fields.nth(3)?;
-        let logs_in = shells.lines().any(|known| known.trim() == shell) && !locked(name);
-        logs_in.then(|| (name.to_owned(), uid))
+        let (home, shell) = (fields.nth(2)?, fields.next()?);
+        let keys = shown_path(root, home).join(".ssh/authorized_keys");
+        let account = Account {
+            name: name.to_owned(),
+            uid,
+            locked: locked(name),
+            key: keys.exists(),
+        };
+        let known = shells.lines().any(|known| known.trim() == shell);
+        known.then_some(account)
     });
     accounts.collect()
+}
+
+/// Who has a password and a shell, and the user ids.
+fn with_password(root: &Root) -> Vec<(String, u32)> {
+    let those = accounts(root).into_iter().filter(|one| !one.locked);
+    those.map(|one| (one.name, one.uid)).collect()
+}
+
+/// The same for a password or a key.
+pub fn by_ssh(root: &Root) -> Vec<(String, u32)> {
+    let those = accounts(root)
+        .into_iter()
+        .filter(|one| !one.locked || one.key);
+    those.map(|one| (one.name, one.uid)).collect()
 }
 
 /// Who of them is refused at the service.
 pub fn examine(root: &Root, service: &Service) -> Option<Finding> {
     let config = Config::load(root).ok()?;
-    let mut refused = with_shell(root);
+    // Where no password is asked for, sshd asks for a key before.
+    let mut refused = match service.name == "sshd" && service.unproved.is_some() {
+        true => by_ssh(root),
+        false => with_password(root),
+    };
     refused.retain(|(name, uid)| is_refused(root, &config, name, *uid, service.policy()));
     if refused.is_empty() {
         return None;
@@ -73,10 +107,10 @@ pub fn sharing(root: &Root) -> Vec<Finding> {
             names.entry(uid).or_default().push(name);
         }
     }
-    let log_in = with_shell(root);
+    let log_in = accounts(root);
     let shared = names
         .into_iter()
-        .filter(|(uid, names)| names.len() > 1 && log_in.iter().any(|(_, logs_in)| logs_in == uid));
+        .filter(|(uid, names)| names.len() > 1 && log_in.iter().any(|one| one.uid == *uid));
     let told = shared.map(|(uid, names)| {
         let what = format!(
             "{} share the user id {uid}, and so one record: the codes of one are good for all",

@@ -48,7 +48,7 @@ fn module_policy_and_store_are_looked_at() {
         (
             "chmod 644 etc/pam_mfa/key",
             2,
-            &["whoever is asked is refused"],
+            &["whoever is asked is refused", "chmod"],
         ),
         (
             "printf junk >var/lib/pam_mfa/users/2001.toml",

@@ -39,6 +39,9 @@ fn sshd_is_asked_what_holds() {
     need!(SSHD);
     let (machine, config) = well();
     assert_found(&machine, 0, &["sshd         asks for a code"]);
+    // Nor is there anything about the others.
+    let all = machine.run(&["mfa-admin", "doctor"]);
+    assert_eq!(all.code(), 0, "{all:?}");
     let without = |keyword: &str| -> String {
         let lines = config.lines().filter(|line| !line.starts_with(keyword));
         lines.map(|line| format!("{line}\n")).collect()
@@ -107,6 +110,11 @@ fn an_overriding_drop_in_is_named() {
             "KbdInteractiveAuthentication no\nPasswordAuthentication yes\nAuthenticationMethods any\n",
             2,
             &["00-a-cloud.conf:1): the method password gives the password at every prompt"],
+        ),
+        (
+            "PermitEmptyPasswords yes\n",
+            1,
+            &["PermitEmptyPasswords is yes (/etc/ssh/sshd_config.d/00-a-cloud.conf:1)"],
         ),
         (
             "UsePAM no\n",
@@ -197,4 +205,32 @@ fn a_record_without_an_account_is_told() {
         "mfa-admin disable --uid",
     ];
     assert_found(&machine, 2, &told);
+}
+
+/// As the images of the clouds have it: a user with a key and no password. Below the code alone he
+/// has to be enrolled, and a way around that is his is one.
+#[test]
+fn a_user_with_a_key_and_no_password_counts_at_sshd() {
+    need_root!();
+    need!(SSHD);
+    let (machine, config) = well();
+    machine.add_user("cloud");
+    machine.sh("usermod --lock cloud; mkdir ~cloud/.ssh; echo key >~cloud/.ssh/authorized_keys");
+    assert_found(&machine, 0, &[]);
+    machine.sh("sed -i '/^@include common-auth/d' /etc/pam.d/sshd");
+    machine.sh("sed -i '/pam_mfa.so/a auth required pam_permit.so' /etc/pam.d/sshd");
+    let keys = config.replace("AuthenticationMethods ", "AuthenticationMethods publickey,");
+    machine.write(DROP_IN, &keys, "0644");
+    assert_found(
+        &machine,
+        1,
+        &["sshd: not enrolled, and refused for it: cloud."],
+    );
+    let block = format!("{keys}Match User cloud\n    AuthenticationMethods publickey\n");
+    machine.write(DROP_IN, &block, "0644");
+    let told = "publickey alone lets in, and no code is asked for: cloud.";
+    assert_found(&machine, 1, &[told]);
+    // PAM would let in with nothing whoever is exempt, had he not to show a key.
+    machine.write(DROP_IN, &config, "0644");
+    assert_found(&machine, 2, &["comes without a key: alice, cloud."]);
 }

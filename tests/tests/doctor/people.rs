@@ -68,4 +68,8 @@ fn an_empty_password_and_nullok_are_a_hole() {
     sandbox.write("etc/passwd", "carol::2003:2003::/:/bin/sh\n");
     sandbox.write("etc/pam.d/su", &format!("@include common-auth\n{OURS}"));
     assert_found(&sandbox, "su", 2, &["asked for: carol."]);
+    // sshd takes no empty password.
+    let stack = format!("@include common-auth\n{OURS}");
+    sandbox.write("etc/pam.d/sshd", &stack);
+    assert_found(&sandbox, "sshd", 0, &[]);
 }

@@ -129,6 +129,16 @@ pub fn judge(settings: &Settings, user: &str, service: &Service, lines: &[Line])
         }),
         _ => {}
     }
+    if is("permitemptypasswords", "yes") {
+        let what = format!(
+            "PermitEmptyPasswords is yes{}: whoever has no password is asked for a code alone",
+            place("permitemptypasswords")
+        );
+        findings.push(Found {
+            grave: Grave::Warning,
+            ..Found::of_all(what, "Set PermitEmptyPasswords no there")
+        });
+    }
     findings.extend(ways(settings, methods, user, service));
     let grace = settings
         .get("logingracetime")

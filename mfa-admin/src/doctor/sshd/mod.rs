@@ -57,7 +57,7 @@ fn users(root: &Root) -> Vec<String> {
         .unwrap_or_default()
         .into_iter()
         .filter_map(|(_, seen)| Some(seen.ok()?.user));
-    let others = accounts::with_shell(root).into_iter().map(|(name, _)| name);
+    let others = accounts::by_ssh(root).into_iter().map(|(name, _)| name);
     let mut users: Vec<String> = vec!["root".to_owned()];
     users.extend(enrolled.chain(others));
     let mut seen = HashSet::new();
