@@ -21,12 +21,6 @@ pub struct Ours {
     pub policy: Option<String>,
 }
 
-/// Whether it takes the code out of an answer to another prompt, or asks for the password itself.
-pub fn takes_both(entry: &Entry) -> bool {
-    let options = arguments(entry).options;
-    options.forward_pass || options.first_pass != FirstPass::No
-}
-
 fn arguments(entry: &Entry) -> Arguments {
     let words = match &entry.what {
         What::Module(_, words) => words.as_slice(),
@@ -45,8 +39,9 @@ pub fn examine(root: &Root, name: &str, stack: &Stack, findings: &mut Vec<Findin
         if let What::Module(module, _) = &entry.what {
             ours.modules.push(module.clone());
         }
-        ours.combined |= takes_both(entry);
-        ours.policy = ours.policy.or(arguments.options.service);
+        let options = arguments.options;
+        ours.combined |= options.forward_pass || options.first_pass != FirstPass::No;
+        ours.policy = ours.policy.or(options.service);
     }
     ours
 }

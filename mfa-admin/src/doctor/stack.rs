@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mfa_core::paths::Root;
 use pam_stack::{Action, Entry, Stack, Step, What};
 
-use super::our_line::{self, Ours, takes_both};
+use super::our_line::{self, Ours};
 use super::says::{Says, anything, is_other, no, not_asked, proves, right};
 use super::{Finding, Service, is_here, line_ends, lockers};
 
@@ -271,7 +271,7 @@ fn told_unproved(service: &str, what: &str) -> Finding {
 /// Whether a wrong password leads to our prompt, where it uses up tries.
 fn wrong_password(service: &str, stack: &Stack) -> Option<Finding> {
     let of_ours = stack.entries.iter().enumerate();
-    let mut of_ours = of_ours.filter(|(_, entry)| is_ours(entry) && !takes_both(entry));
+    let mut of_ours = of_ours.filter(|(_, entry)| is_ours(entry));
     let says = says_no(service, anything);
     let passed = of_ours.find_map(|(place, _)| {
         let way = says.way_to(stack, place)?;

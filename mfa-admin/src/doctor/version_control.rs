@@ -13,8 +13,13 @@ const KEY: &str = "pam_mfa/key";
 /// Where such a list is, what says what is left out, and how it is taken off the list.
 const SYSTEMS: [(&str, &str, &str, &str); 3] = [
     (".git", "index", ".gitignore", "git -C /etc rm --cached"),
-    (".hg", "dirstate", ".hgignore", "hg -R /etc forget"),
-    (".bzr", "checkout/dirstate", ".bzrignore", "bzr rm --keep"),
+    (".hg", "dirstate", ".hgignore", "hg --cwd /etc forget"),
+    (
+        ".bzr",
+        "checkout/dirstate",
+        ".bzrignore",
+        "cd /etc && bzr rm --keep",
+    ),
 ];
 
 /// Whether the key is tracked, or will be at the next occasion.

@@ -51,6 +51,26 @@ fn module_policy_and_store_are_looked_at() {
             &["whoever is asked is refused", "chmod"],
         ),
         (
+            "chmod 755 var/lib/pam_mfa/users",
+            2,
+            &["whoever is asked is refused", "chmod"],
+        ),
+        (
+            "chmod 644 var/lib/pam_mfa/users/2001.toml",
+            2,
+            &["the user with the id 2001 is refused", "chmod"],
+        ),
+        (
+            "chmod 777 var/lib/pam_mfa/state/2001",
+            2,
+            &["the user with the id 2001 is refused", "chmod"],
+        ),
+        (
+            "mkdir run/pam_mfa; chmod 777 run/pam_mfa",
+            2,
+            &["run/pam_mfa: others can write it (mode 777)"],
+        ),
+        (
             "printf junk >var/lib/pam_mfa/users/2001.toml",
             2,
             &["the user with the id 2001 is refused"],
@@ -220,13 +240,18 @@ fn a_disk_that_is_full_or_read_only_is_told() {
 
         small_disk(&run);
         assert_found(&sandbox, "su", 0, &[]);
-        fill(&run);
-        assert_found(
+        let told = ["run: the file system is full", "df -h "];
+        spoil(
             &sandbox,
-            "su",
-            1,
-            &["run: the file system is full", "df -h "],
+            "head -c 1000000 /dev/zero 2>/dev/null >run/x || :",
         );
+        assert_found(&sandbox, "su", 1, &told);
+        // Neither bytes nor files alone help.
+        spoil(
+            &sandbox,
+            "cd run; rm x; seq 1100 | xargs touch 2>/dev/null || :",
+        );
+        assert_found(&sandbox, "su", 1, &told);
         unmount(&run);
 
         let copy = sandbox.path("copy");

@@ -90,6 +90,8 @@ fn an_overriding_drop_in_is_named() {
     need!(SSHD);
     let (machine, _) = well();
     let other = "/etc/ssh/sshd_config.d/00-a-cloud.conf";
+    let later = "/etc/ssh/sshd_config.d/99-cloud.conf";
+    machine.write(later, "UsePAM no\n", "0644");
     for (text, code, words) in [
         (
             "# x\nkbdinteractiveauthentication=NO\n",
@@ -143,7 +145,6 @@ fn an_overriding_drop_in_is_named() {
     }
     // One that is read later changes nothing.
     machine.sh(&format!("rm {other}"));
-    let later = "/etc/ssh/sshd_config.d/99-cloud.conf";
     machine.write(later, "KbdInteractiveAuthentication no\n", "0644");
     assert_found(&machine, 0, &[]);
 }

@@ -139,7 +139,7 @@ fn without_a_name_it_looks_at_all_that_matter() {
 fn a_service_that_cannot_be_read_is_named() {
     let sandbox = healthy();
     sandbox.write("etc/pam.d/cron", "@include gone\n");
-    for not_a_service in ["su.bak", "su~", "su.dpkg-old", "README/x"] {
+    for not_a_service in ["su.bak", "su~", "su.dpkg-old", "conf.d/x"] {
         sandbox.write(&format!("etc/pam.d/{not_a_service}"), "@include gone\n");
     }
     let done = sandbox.admin(&["doctor"]);

@@ -170,6 +170,10 @@ fn each_stack_is_seen_through() {
         format!("auth required pam_env.so\n{common}{OURS}{PERMIT}"),
         format!("auth requisite pam_unix.so\n{OURS}{PERMIT}"),
         format!("auth include common-auth\n{OURS}"),
+        // Nothing was asked for before it.
+        format!(
+            "auth required pam_env.so\nauth requisite pam_mfa.so forward_pass tries=1\n{COMMON}"
+        ),
         // A finger, then a code.
         format!("auth [success=2 default=ignore] pam_fprintd.so\n{common}{OURS}"),
     ] {
@@ -270,8 +274,16 @@ fn line_ends_of_windows_are_told_as_such() {
     sandbox.write("etc/pam.d/su", &format!("@include common-auth\n{line}\r\n"));
     assert_found(&sandbox, "su", 2, told);
     // Even if nobody named it.
+    sandbox.write(
+        "etc/pam.d/mine",
+        &format!("@include common-auth\n{line}\r\n"),
+    );
     let done = sandbox.admin(&["doctor"]);
-    assert!(done.stdout.contains(told[0]), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("etc/pam.d/mine: its lines end"),
+        "{}",
+        done.stdout
+    );
     // What is taken in cannot even be found.
     sandbox.write(
         "etc/pam.d/su",
@@ -280,7 +292,11 @@ fn line_ends_of_windows_are_told_as_such() {
     assert_found(&sandbox, "su", 2, told);
     sandbox.write("etc/pam.d/su", &format!("@include common-auth\n{line}\n"));
     sandbox.write("etc/pam.d/common-auth", &COMMON.replace('\n', "\r\n"));
-    assert_found(&sandbox, "su", 2, &["etc/pam.d/common-auth: its lines end"]);
+    let told = "etc/pam.d/common-auth: its lines end";
+    assert_found(&sandbox, "su", 2, &[told]);
+    // Once, however many take it in.
+    let done = sandbox.admin(&["doctor"]);
+    assert_eq!(done.stdout.matches(told).count(), 1, "{}", done.stdout);
 }
 
 /// A path is as good as a name where it leads to the same file.
@@ -336,4 +352,16 @@ fn the_policy_is_that_of_the_service_that_the_line_names() {
         &format!("@include common-auth\n{line} service=sshd\n{PERMIT}"),
     );
     assert_found(&sandbox, "su", 1, &["su: the policy asks nobody at it"]);
+}
+
+/// Of another root only the files can be read: what its sshd asks for before is not known.
+#[test]
+fn a_key_in_place_of_the_password_is_not_seen_in_files() {
+    let sandbox = healthy();
+    sandbox.write("etc/pam.d/sshd", &format!("{OURS}{PERMIT}"));
+    let told = [
+        "gets in with nothing: its stack asks for no password",
+        "sshd -T",
+    ];
+    assert_found(&sandbox, "sshd", 1, &told);
 }
