@@ -49,6 +49,8 @@ fn sshd_is_asked_what_holds() {
     // Debian's own file has UsePAM yes.
     machine.write(DROP_IN, &without("UsePAM"), "0644");
     assert_found(&machine, 0, &[]);
+    // A name that would be another question.
+    machine.sh("echo 'odd,user=root:x:4000:4000::/:/bin/sh' >>/etc/passwd");
     machine.write(DROP_IN, &without("AuthenticationMethods"), "0644");
     let told = [
         "FAULT: sshd: publickey alone lets in, and no code is asked for: alice.",
@@ -56,6 +58,7 @@ fn sshd_is_asked_what_holds() {
         "AuthenticationMethods keyboard-interactive:pam",
     ];
     assert_found(&machine, 2, &told);
+    machine.sh("sed -i '/^odd,/d' /etc/passwd");
     // It was written out, so it may be meant.
     let block = format!("{config}Match User alice\n    AuthenticationMethods publickey\n");
     machine.write(DROP_IN, &block, "0644");

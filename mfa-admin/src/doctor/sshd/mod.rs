@@ -61,7 +61,8 @@ fn users(root: &Root) -> Vec<String> {
     let mut users: Vec<String> = vec!["root".to_owned()];
     users.extend(enrolled.chain(others));
     let mut seen = HashSet::new();
-    users.retain(|user| seen.insert(user.clone()));
+    // A comma would end the name where sshd is asked.
+    users.retain(|user| !user.contains(',') && seen.insert(user.clone()));
     users.truncate(USERS);
     users
 }
