@@ -15,6 +15,7 @@
 )]
 
 pub mod answer;
+pub mod arguments;
 mod attempt;
 pub mod backup;
 pub mod block;

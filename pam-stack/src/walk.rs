@@ -41,6 +41,21 @@ impl Stack {
     /// The shortest way to a success, if there is one, where each module may say any of what `says`
     /// has for it. None: nobody gets in, whatever happens.
     pub fn way_in(&self, says: impl Fn(&Entry) -> Vec<Code>) -> Option<Vec<Step>> {
+        let end = |state: &State| state.next >= self.entries.len();
+        let let_in = |state: &State| end(state) && state.said == (Said::Yes { success: true });
+        self.way(says, let_in)
+    }
+
+    /// The shortest way to the module at this place of [`Stack::entries`]. None: it is never asked.
+    pub fn way_to(&self, place: usize, says: impl Fn(&Entry) -> Vec<Code>) -> Option<Vec<Step>> {
+        self.way(says, |state| state.next == place)
+    }
+
+    fn way(
+        &self,
+        says: impl Fn(&Entry) -> Vec<Code>,
+        arrived: impl Fn(&State) -> bool,
+    ) -> Option<Vec<Step>> {
         let start = State {
             next: 0,
             said: Said::Nothing,
@@ -50,10 +65,10 @@ impl Stack {
         let mut seen = HashSet::from([start.clone()]);
         let mut ways = VecDeque::from([(start, Vec::new())]);
         while let Some((mut state, way)) = ways.pop_front() {
+            if arrived(&state) {
+                return Some(way);
+            }
             let Some(entry) = self.entries.get(state.next) else {
-                if state.said == (Said::Yes { success: true }) {
-                    return Some(way);
-                }
                 continue;
             };
             if state.level < entry.level {

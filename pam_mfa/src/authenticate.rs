@@ -5,6 +5,7 @@ use std::sync::Once;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mfa_core::Clock;
+use mfa_core::arguments::Arguments;
 use mfa_core::log_line::Level;
 use mfa_core::login::{Host, Request, login, refuse};
 use mfa_core::options::Options;
@@ -16,7 +17,6 @@ use pam::items::{AuthTok, RHost, Service, Tty};
 use pam::module::{PamHandle, PamResult};
 use zeroize::Zeroizing;
 
-use crate::arguments::Arguments;
 use crate::syslog::Log;
 use crate::talk::Conversation;
 use crate::{ffi, pam_code};
@@ -61,7 +61,7 @@ fn decide(pamh: &PamHandle, mut request: Request, words: &[&CStr], silent: bool)
         root,
         options,
         problems,
-    } = Arguments::parse(words);
+    } = Arguments::parse(words.iter().map(|word| word.to_bytes()));
     request.options = options;
     let syslog = Log::new(&root);
     let log = |level, text: &str| syslog.write(level, text);

@@ -15,7 +15,6 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("a panic must never end somebody else's process: build with panic = \"unwind\"");
 
-mod arguments;
 mod authenticate;
 mod ffi;
 mod hooks;

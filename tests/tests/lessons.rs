@@ -332,9 +332,54 @@ const PROGRAMS: [&str; 15] = [
 ];
 
 #[test]
-fn neither_the_module_nor_the_command_can_start_a_program() {
-    for file in [locate::module(), locate::admin()] {
-        assert_without(&file, &PROGRAMS);
+fn the_module_cannot_start_a_program() {
+    assert_without(&locate::module(), &PROGRAMS);
+}
+
+/// `doctor` asks sshd and others, and of this machine alone; no other command starts anything.
+#[test]
+fn the_command_hands_names_to_no_program() {
+    need!("/usr/bin/strace");
+    let (sandbox, _) = Sandbox::with_alice();
+    sandbox.write("etc/pam.d/sshd", "auth required pam_mfa.so\n");
+    for words in [
+        &["status", "alice"][..],
+        &["list"],
+        &["unlock", "alice"],
+        &["config", "check", "--user", "alice"],
+        &["doctor", "sshd"],
+        &["regenerate", "alice", "--json"],
+        &[
+            "enroll",
+            "alice",
+            "--replace",
+            "--no-verify",
+            "--yes",
+            "--json",
+        ],
+        &["disable", "alice", "--yes"],
+    ] {
+        let log = sandbox.path("strace");
+        let log = log.to_str().expect("UTF-8");
+        let strace = [
+            "strace",
+            "-f",
+            "-qq",
+            "-e",
+            "trace=execve,execveat",
+            "-o",
+            log,
+        ];
+        let done = run(
+            &mut trace::under(&strace, &sandbox.admin_command(words)),
+            "",
+        );
+        assert!(
+            words[0] == "doctor" || done.code() == 0,
+            "{words:?} {done:?}"
+        );
+        let started = fs::read_to_string(log).expect("the log of strace");
+        assert_eq!(started.lines().count(), 1, "{words:?}: {started}");
     }
 }
 

@@ -207,7 +207,7 @@ fn every_option_of_the_manual_page_is_taken() {
 /// The words in quotes in the source that reads the options: among them are their names, and
 /// whether a word is an option is asked of the module.
 fn candidates() -> BTreeSet<String> {
-    let source = read("pam_mfa/src/arguments.rs");
+    let source = read("mfa-core/src/arguments.rs");
     let quoted = source.split('"').skip(1).step_by(2);
     let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
     let names = quoted.filter(|text| !text.is_empty() && text.chars().all(is_name));

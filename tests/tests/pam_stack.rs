@@ -1,17 +1,26 @@
 //! The crate `pam-stack` says of any stack what the real libpam makes of it.
 
-use std::{ffi::OsStr, fs, os::unix::fs::symlink};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::symlink,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
 
 use mfa_tests::pam::{self, Application, Reply, Start, Transaction};
 use pam_stack::{Code, Entry, Stack, What};
 use proptest::{collection::vec, prelude::*, sample::select};
 use tempfile::TempDir;
 
-/// Nobody is at the other end.
-struct Nobody;
+/// Nobody is at the other end, but counts: pam_debug.so writes what it says.
+struct Nobody(Arc<AtomicUsize>);
 
 impl Application for Nobody {
     fn converse(&mut self, _: i32, _: &str) -> Reply {
+        self.0.fetch_add(1, SeqCst);
         Reply::Text(Vec::new())
     }
 
@@ -42,8 +51,9 @@ impl Service {
         Self(dir)
     }
 
-    /// What libpam says.
-    fn real(&self) -> i32 {
+    /// What libpam says, and how many modules it asked.
+    fn real(&self) -> (i32, usize) {
+        let asked = Arc::new(AtomicUsize::new(0));
         let confdir = self.0.path().join("etc/pam.d");
         let start = Start {
             confdir: &confdir,
@@ -51,16 +61,25 @@ impl Service {
             user: Some(OsStr::new("alice")),
             null_conversation: false,
         };
-        match Transaction::start(start, Box::new(Nobody)) {
+        let nobody = Nobody(Arc::clone(&asked));
+        let said = match Transaction::start(start, Box::new(nobody)) {
             Ok(mut transaction) => transaction.authenticate(0),
             Err(code) => code,
-        }
+        };
+        (said, asked.load(SeqCst))
     }
 
-    /// Whether the model finds a way in; pam_debug.so says what its argument says.
-    fn foreseen(&self) -> bool {
-        let stack = Stack::read(self.0.path(), "main");
-        stack.is_ok_and(|stack| stack.way_in(says).is_some())
+    /// Whether the model finds a way in, and to how many modules it finds one; pam_debug.so says what
+    /// its argument says.
+    fn foreseen(&self) -> (bool, usize) {
+        let Ok(stack) = Stack::read(self.0.path(), "main") else {
+            return (false, 0);
+        };
+        let asked = (0..stack.entries.len()).filter(|place| {
+            let is_module = stack.entries[*place].is("pam_debug.so");
+            is_module && stack.way_to(*place, says).is_some()
+        });
+        (stack.way_in(says).is_some(), asked.count())
     }
 }
 
@@ -120,6 +139,9 @@ fn file(others: &'static [&'static str]) -> impl Strategy<Value = String> {
         "# auth required\n",
         "account required pam_deny.so\n",
         "auht x y\n",
+        "\r\n",
+        "auth sufficient pam_debug.so\r\n",
+        "auth sufficient pam_debug.so auth=success x\r\n",
         "auth \\\n  sufficient pam_debug.so \\\nauth=success # why\n",
     ];
     let odd = select(odd.to_vec()).prop_map(str::to_owned);
@@ -146,8 +168,9 @@ proptest! {
         main in file(&["a", "b"]), a in file(&["b"]), b in file(&[]), other in file(&[]),
     ) {
         let service = Service::new(&[("main", &main), ("a", &a), ("b", &b), ("other", &other)]);
+        let (said, asked) = service.real();
         prop_assert_eq!(
-            service.real() == pam::SUCCESS, service.foreseen(),
+            (said == pam::SUCCESS, asked), service.foreseen(),
             "main:\n{}a:\n{}b:\n{}other:\n{}", main, a, b, other
         );
     }
@@ -159,5 +182,6 @@ fn what_debian_takes_in_and_is_not_there_ends_the_service() {
         ("main", "auth required pam_debug.so\n@include HERE/gone\n"),
         ("other", "auth required pam_debug.so\n"),
     ]);
-    assert_eq!((service.real(), service.foreseen()), (ABORT, false));
+    assert_eq!(service.real(), (ABORT, 0));
+    assert_eq!(service.foreseen(), (false, 0));
 }

@@ -5,7 +5,7 @@ use mfa_core::paths::Root;
 use mfa_core::policy;
 use mfa_core::user::NameService;
 
-use super::{Finding, shown_path};
+use super::{Finding, Service, shown_path};
 use crate::time;
 
 const FILE: &str = "/etc/pam_mfa/config.toml";
@@ -53,12 +53,12 @@ pub fn examine(root: &Root) -> Vec<Finding> {
 }
 
 /// Whether the policy leaves the whole service out.
-pub fn leaves_out(root: &Root, service: &str) -> Option<Finding> {
+pub fn leaves_out(root: &Root, service: &Service) -> Option<Finding> {
     let config = Config::load(root).ok()?;
-    let named = |services: &[String]| services.iter().any(|named| named == service);
+    let named = |services: &[String]| services.iter().any(|named| named == service.policy());
     let required = config.require.services.is_empty() || named(&config.require.services);
     (named(&config.exempt.services) || !required).then(|| {
         let what = "the policy asks nobody at it (require.services, exempt.services)";
-        Finding::warning(service, what, "See: mfa-admin config check")
+        Finding::warning(&service.name, what, "See: mfa-admin config check")
     })
 }

@@ -3,21 +3,34 @@
 //! Reads everything, changes nothing. One file a subject; each returns [`Finding`]s.
 
 mod accounts;
-mod blocks;
+mod clock;
 mod config;
+mod denials;
+mod disk;
+mod line_ends;
+pub mod lockers;
 mod login_defs;
 mod module;
+mod our_line;
 mod owners;
+mod pairs;
+mod passwords;
+mod program;
+mod says;
 pub mod services;
 pub mod sshd;
 pub mod stack;
 mod store;
+mod version_control;
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mfa_core::paths::Root;
 use serde::Serialize;
+
+use our_line::Ours;
 
 /// How grave it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -69,7 +82,8 @@ impl fmt::Display for Finding {
         let Finding {
             about, what, mend, ..
         } = self;
-        write!(f, "{grave}: {about}: {what}.\n    {mend}.")
+        // No full stop behind it: it may be a command.
+        write!(f, "{grave}: {about}: {what}.\n    {mend}")
     }
 }
 
@@ -82,9 +96,22 @@ pub struct Service {
     pub asks: bool,
     /// Where our line stands, if there is one.
     pub line: Option<String>,
-    /// Whether it takes password and code in one answer.
+    /// What its lines of ours say.
     #[serde(skip)]
-    combined: bool,
+    ours: Ours,
+    /// The files of its stack, if our line stands in one.
+    #[serde(skip)]
+    files: Vec<PathBuf>,
+    /// Who gets in with less than two factors, unless something before PAM asks for one.
+    #[serde(skip)]
+    unproved: Option<&'static str>,
+}
+
+impl Service {
+    /// The service whose policy holds.
+    fn policy(&self) -> &str {
+        self.ours.policy.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// Everything that was looked at.
@@ -115,35 +142,58 @@ pub fn examine(root: &Root, service: Option<&str>) -> Report {
         .map(|name| stack::examine(root, name, service.is_some(), &mut findings))
         .collect();
     if services.iter().any(|service| service.line.is_some()) {
-        findings.extend(foundations(root));
+        let modules: BTreeSet<String> = services
+            .iter()
+            .flat_map(|service| service.ours.modules.clone())
+            .collect();
+        let stacks = services.iter().flat_map(|service| &service.files);
+        let stacks = stacks.map(|file| shown_path(root, &file.to_string_lossy()));
+        findings.extend(foundations(root, &modules, stacks.collect()));
+        findings.extend(disk::examine(root));
+        findings.extend(version_control::examine(root));
+        findings.extend(accounts::sharing(root));
+        findings.extend(clock::examine(root));
+        findings.extend(denials::examine(root));
     }
+    findings.extend(pairs::examine(root, &services));
     let asks_at_sshd = services
         .iter()
         .find(|service| service.name == "sshd" && service.line.is_some());
-    // The sshd that runs here is that of this machine.
     if let Some(service) = asks_at_sshd
-        && root.below("") == Path::new("/")
+        && is_here(root)
     {
-        findings.extend(sshd::examine(root, service.combined));
+        findings.extend(sshd::examine(root, service));
     }
     for service in services.iter().filter(|service| service.asks) {
-        findings.extend(config::leaves_out(root, &service.name));
-        findings.extend(accounts::examine(root, &service.name));
+        findings.extend(config::leaves_out(root, service));
+        findings.extend(accounts::examine(root, service));
+        findings.extend(passwords::examine(root, service));
         findings.extend(login_defs::examine(root, &service.name));
     }
+    // A file of several services is told once.
+    let mut told = HashSet::new();
+    findings.retain(|finding| told.insert((finding.about.clone(), finding.what.clone())));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.grave));
     Report { services, findings }
 }
 
-/// What every login stands on, whatever its service.
-pub fn foundations(root: &Root) -> Vec<Finding> {
+/// What every login stands on, whatever its service: the module as the lines name it, the policy, the
+/// key and the records, and who else can write them or the stacks.
+pub fn foundations(root: &Root, modules: &BTreeSet<String>, stacks: Vec<PathBuf>) -> Vec<Finding> {
+    let mut files = module::files(root, modules);
+    files.extend(stacks);
     let parts = [
-        owners::examine(root),
-        module::examine(root),
+        owners::examine(root, &files),
+        module::examine(root, modules),
         config::examine(root),
         store::examine(root),
     ];
     parts.into_iter().flatten().collect()
+}
+
+/// Whether it is this machine that is looked at: its programs can be asked then.
+fn is_here(root: &Root) -> bool {
+    root.below("") == Path::new("/")
 }
 
 /// The path that a message names: below the root, where there is another.

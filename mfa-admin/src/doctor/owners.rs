@@ -7,23 +7,25 @@ use std::path::{Path, PathBuf};
 use mfa_core::paths::Root;
 use nix::unistd::geteuid;
 
-use super::{Finding, module};
+use super::Finding;
 
-/// Files and folders of PAM and ours; that of the module comes to them.
-const PATHS: [&str; 5] = [
+/// Folders of PAM, sshd and ours; what the stacks are made of comes to them.
+const PATHS: [&str; 7] = [
     "etc/pam.d",
+    "usr/lib/pam.d",
     "etc/pam_mfa",
     "var/lib/pam_mfa",
     "run/pam_mfa",
     "etc/ssh",
+    "etc/ssh/sshd_config.d",
 ];
 
-/// Each of them, the folders above it, and the files in it.
-pub fn examine(root: &Root) -> Vec<Finding> {
+/// Each of them, the folders above it, and the files in it; the same for these files of the stacks.
+pub fn examine(root: &Root, files: &[PathBuf]) -> Vec<Finding> {
     let base = root.below("");
     let mut paths: Vec<PathBuf> = Vec::new();
     let fixed = PATHS.iter().map(|path| root.below(path));
-    for path in fixed.chain(module::folder(root).map(|folder| folder.join(module::MODULE))) {
+    for path in fixed.chain(files.iter().cloned()) {
         let above = path
             .ancestors()
             .take_while(|above| above.starts_with(&base));

@@ -1,52 +1,25 @@
 //! The PAM stack of a service: whether the second factor is really asked for, and lets in.
 
-use mfa_core::paths::Root;
-use pam_stack::{Action, Code, Entry, Stack, Step, What};
+use std::path::PathBuf;
 
-use super::{Finding, Service};
+use mfa_core::paths::Root;
+use pam_stack::{Action, Entry, Stack, Step, What};
+
+use super::our_line::{self, Ours};
+use super::says::{Says, anything, is_other, no, not_asked, proves, right};
+use super::{Finding, Service, is_here, line_ends, lockers};
 
 /// Our module.
-const OURS: &str = "pam_mfa.so";
-
-/// Modules that look at a password.
-const PASSWORD: [&str; 8] = [
-    "pam_unix.so",
-    "pam_sss.so",
-    "pam_ldap.so",
-    "pam_krb5.so",
-    "pam_winbind.so",
-    "pam_systemd_home.so",
-    "pam_pwdfile.so",
-    "pam_userdb.so",
-];
-
-/// Other modules for a second factor.
-const OTHERS: [&str; 7] = [
-    "pam_google_authenticator.so",
-    "pam_oath.so",
-    "pam_u2f.so",
-    "pam_duo.so",
-    "pam_yubico.so",
-    "pam_ussh.so",
-    "pam_radius_auth.so",
-];
-
-/// Screen lockers, which run as their user: the store is closed to them.
-const LOCKERS: [&str; 9] = [
-    "i3lock",
-    "i3lock-color",
-    "kscreensaver",
-    "light-locker",
-    "physlock",
-    "swaylock",
-    "vlock",
-    "xlock",
-    "xscreensaver",
-];
+pub const OURS: &str = "pam_mfa.so";
 
 /// Whether it is our line.
 pub fn is_ours(entry: &Entry) -> bool {
     entry.is(OURS)
+}
+
+/// Whether it names our module, even with the carriage return of a line end of Windows.
+pub fn names_ours(entry: &Entry) -> bool {
+    is_ours(entry) || entry.is("pam_mfa.so\r")
 }
 
 /// `named`: somebody wants to know about this one, so that it is a fault if it does not ask.
@@ -55,55 +28,60 @@ pub fn examine(root: &Root, name: &str, named: bool, findings: &mut Vec<Finding>
         name: name.to_owned(),
         asks: false,
         line: None,
-        combined: false,
+        ours: Ours::default(),
+        files: Vec::new(),
+        unproved: None,
     };
     let stack = match Stack::read(&root.below(""), name) {
         Ok(stack) => stack,
         Err(error) => {
             let what = format!("its PAM stack cannot be read ({error}), so nobody gets in by it");
-            findings.push(Finding::fault(
-                name,
-                what,
-                "Mend the file, or take what it names out of it",
-            ));
+            let mend = "Mend the file, or take what it names out of it";
+            findings.push(Finding::fault(name, what, mend));
+            let own = ["etc/pam.d", "usr/lib/pam.d"].map(|folder| PathBuf::from(folder).join(name));
+            findings.extend(line_ends::examine(root, &own));
             return service;
         }
     };
+    findings.extend(line_ends::examine(root, &stack.files));
     findings.extend(unreadable(name, &stack));
     findings.extend(misplaced(name, &stack));
     let Some(ours) = stack.entries.iter().position(is_ours) else {
-        if named {
+        if named && !lockers::is_locker(name) {
             let mend = format!(
                 "Add it below the password: see pam_mfa(8). Until then a login by {name} needs no code"
             );
-            findings.push(Finding::fault(
-                name,
-                "pam_mfa.so does not stand in its stack",
-                mend,
-            ));
+            let what = "pam_mfa.so does not stand in its stack";
+            findings.push(Finding::fault(name, what, mend));
         }
         return service;
     };
     service.line = stack.entries.get(ours).map(place);
-    service.combined = stack.entries.get(ours).is_some_and(takes_both);
+    service.ours = our_line::examine(root, name, &stack, findings);
     let around = way_around(name, &stack);
     service.asks = around.is_none();
     match around {
         Some(way) => findings.push(told_around(name, &stack, &way)),
-        None => findings.extend(without_password(name, &stack)),
+        None => {
+            service.unproved = unproved(name, &stack);
+            match service.unproved {
+                // There a key may stand in for it, of which sshd knows.
+                Some(_) if name == "sshd" && is_here(root) => {}
+                Some(what) => findings.push(told_unproved(name, what)),
+                None => findings.extend(wrong_password(name, &stack)),
+            }
+        }
     }
     findings.extend(nobody_gets_in(name, &stack));
     findings.extend(twice(name, &stack));
     findings.extend(others(name, &stack));
-    findings.extend(locker(name));
+    findings.extend(lockers::examine(name));
+    service.files = stack.files;
     service
 }
 
-fn takes_both(entry: &Entry) -> bool {
-    matches!(&entry.what, What::Module(_, arguments) if arguments.iter().any(|word| word == "forward_pass"))
-}
-
-fn place(entry: &Entry) -> String {
+/// Where it stands.
+pub fn place(entry: &Entry) -> String {
     format!("{}:{}", entry.file.display(), entry.line)
 }
 
@@ -140,77 +118,13 @@ fn misplaced(name: &str, stack: &Stack) -> Vec<Finding> {
     told.collect()
 }
 
-/// What modules are taken to say.
-#[derive(Clone, Copy)]
-struct Says<'s> {
-    service: &'s str,
-    /// Ours.
-    ours: fn(Code) -> bool,
-    /// Those that look at a password.
-    password: fn(Code) -> bool,
-}
-
-/// Programs that the caller starts himself and that run as root: there pam_rootok.so asks who he is.
-/// In all others it says yes to everybody.
-const SETUID: [&str; 8] = [
-    "chfn",
-    "chsh",
-    "passwd",
-    "runuser",
-    "runuser-l",
-    "su",
-    "su-l",
-    "newgrp",
-];
-
-fn anything(_: Code) -> bool {
-    true
-}
-
-fn right(code: Code) -> bool {
-    code == Code::SUCCESS
-}
-
-/// A wrong code, or a fault of the store, the module's file, the program that calls.
-fn no(code: Code) -> bool {
-    ![Code::SUCCESS, Code::NEW_AUTHTOK_REQD, Code::IGNORE].contains(&code)
-}
-
-fn not_asked(code: Code) -> bool {
-    code == Code::IGNORE
-}
-
-impl Says<'_> {
-    /// Those that can say one thing only say that, all others anything.
-    fn of(&self, entry: &Entry) -> Vec<Code> {
-        let is_one_of = |names: &[&str]| names.iter().any(|name| entry.is(name));
-        let may = |is: fn(Code) -> bool| Code::all().filter(|code| is(*code)).collect();
-        if is_ours(entry) {
-            return may(self.ours);
-        }
-        if entry.is("pam_deny.so") || (entry.is("pam_rootok.so") && SETUID.contains(&self.service))
-        {
-            return vec![Code::AUTH_ERR];
-        }
-        match () {
-            () if entry.is("pam_permit.so") => may(right),
-            () if is_one_of(&PASSWORD) => may(self.password),
-            () => may(anything),
-        }
-    }
-
-    fn way_in(&self, stack: &Stack) -> Option<Vec<Step>> {
-        stack.way_in(|entry| self.of(entry))
-    }
-}
-
 /// A way in for somebody whose code is wrong, or who is not asked for one.
 fn way_around(service: &str, stack: &Stack) -> Option<Vec<Step>> {
-    let (ours, password) = (no as fn(Code) -> bool, anything as fn(Code) -> bool);
     Says {
         service,
-        ours,
-        password,
+        ours: no,
+        proof: anything,
+        key: true,
     }
     .way_in(stack)
 }
@@ -278,7 +192,8 @@ fn nobody_gets_in(service: &str, stack: &Stack) -> Option<Finding> {
         Says {
             service,
             ours,
-            password: anything,
+            proof: anything,
+            key: true,
         }
         .way_in(stack)
         .is_some()
@@ -324,39 +239,59 @@ fn twice(name: &str, stack: &Stack) -> Option<Finding> {
 }
 
 /// Whether a code alone lets in, or for whoever is not asked for one nothing at all.
-fn without_password(service: &str, stack: &Stack) -> Option<Finding> {
-    let gets_in = |ours| {
-        Says {
-            service,
-            ours,
-            password: no,
-        }
-        .way_in(stack)
-        .is_some()
-    };
-    let what = match (gets_in(not_asked), gets_in(right)) {
-        (true, _) => {
-            "its stack asks for no password, or not in every case: whoever is not asked for a code gets in with nothing"
-        }
-        (false, true) => {
-            "a code alone lets in: its stack asks for no password, or not in every case"
-        }
-        (false, false) => return None,
-    };
+fn unproved(service: &str, stack: &Stack) -> Option<&'static str> {
+    let gets_in = |ours| says_no(service, ours).way_in(stack).is_some();
+    match (gets_in(not_asked), gets_in(right)) {
+        (true, _) => Some("whoever is not asked for a code gets in with nothing"),
+        (false, true) => Some("a code alone lets in"),
+        (false, false) => None,
+    }
+}
+
+fn says_no(service: &str, ours: fn(pam_stack::Code) -> bool) -> Says<'_> {
+    Says {
+        service,
+        ours,
+        proof: no,
+        key: false,
+    }
+}
+
+fn told_unproved(service: &str, what: &str) -> Finding {
+    let what = format!("{what}: its stack asks for no password, or not in every case");
     let mend = match service {
         "sshd" => {
             "That is right only if AuthenticationMethods asks for a key first, for everybody: sshd -T"
         }
         _ => "Put pam_mfa.so below the password",
     };
+    Finding::warning(service, what, mend)
+}
+
+/// Whether a wrong password leads to our prompt, where it uses up tries.
+pub fn wrong_password(service: &str, stack: &Stack) -> Option<Finding> {
+    let of_ours = stack.entries.iter().enumerate();
+    let mut of_ours = of_ours.filter(|(_, entry)| is_ours(entry));
+    let says = says_no(service, anything);
+    let passed = of_ours.find_map(|(place, _)| {
+        let way = says.way_to(stack, place)?;
+        let mut entries = way.iter().filter_map(|step| stack.entries.get(step.at));
+        entries.find(|entry| proves(entry))
+    })?;
+    let what = format!(
+        "after a wrong password ({}) it still asks for a code: strangers use up the free tries",
+        place(passed)
+    );
+    // A substack ends by itself alone.
+    let mend = match passed.level {
+        0 => "Write requisite in that line, in place of required, so that it ends the stack",
+        _ => "Take that file in by include, not by substack, so that its requisite ends the stack",
+    };
     Some(Finding::warning(service, what, mend))
 }
 
 fn others(name: &str, stack: &Stack) -> Vec<Finding> {
-    let found = stack
-        .entries
-        .iter()
-        .filter(|entry| OTHERS.iter().any(|other| entry.is(other)));
+    let found = stack.entries.iter().filter(|entry| is_other(entry));
     let told = found.map(|entry| {
         let what = format!("another second factor is asked for at {}", place(entry));
         Finding::warning(
@@ -368,28 +303,15 @@ fn others(name: &str, stack: &Stack) -> Vec<Finding> {
     told.collect()
 }
 
-fn locker(name: &str) -> Option<Finding> {
-    LOCKERS.contains(&name).then(|| {
-        let what = "a screen locker asks for a code, but runs without root and cannot check it: the screen stays locked";
-        Finding::fault(name, what, "Take pam_mfa.so out of its stack: see \"Screen lockers\" in pam.md")
-    })
-}
-
-/// Whether it is a screen locker that runs as its user.
-pub fn is_locker(name: &str) -> bool {
-    LOCKERS.contains(&name)
-}
-
-/// How many of its modules look at a password.
+/// How many of its modules want to see a password or the like.
 pub fn passwords(stack: &Stack) -> usize {
-    let looks = |entry: &&Entry| PASSWORD.iter().any(|name| entry.is(name));
+    let looks = |entry: &&Entry| proves(entry) && !is_other(entry);
     stack.entries.iter().filter(looks).count()
 }
 
-/// Whether nobody gets in without a code, and somebody with one; and, unless sshd saw a key before,
-/// nobody without a password.
-pub fn asks_below_the_password(service: &str, stack: &Stack, key: bool) -> bool {
+/// Whether nobody gets in without a code or without a password, and somebody with both.
+pub fn asks_below_the_password(service: &str, stack: &Stack) -> bool {
     way_around(service, stack).is_none()
         && nobody_gets_in(service, stack).is_none()
-        && (key || without_password(service, stack).is_none())
+        && unproved(service, stack).is_none()
 }

@@ -1,12 +1,9 @@
 //! Key, store and records.
 
-use std::fs;
-
 use mfa_core::config::{Config, Unenrolled};
 use mfa_core::overview;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
-use nix::sys::statvfs::statvfs;
 
 use super::{Finding, shown_path};
 use crate::time;
@@ -70,52 +67,8 @@ pub fn examine(root: &Root) -> Vec<Finding> {
             ),
         });
     }
-    findings.extend(full(root, DATA));
-    findings.extend(full(root, "/run"));
-    findings.extend(tracked(root));
     findings
 }
 
 /// So few backup codes are nearly none.
 const FEW: usize = 2;
-
-/// A disk without room takes no new failures, and no spent code but over an old one.
-fn full(root: &Root, path: &str) -> Option<Finding> {
-    let path = shown_path(root, path);
-    let seen = statvfs(&path).ok()?;
-    let no_room = seen.blocks_available() == 0 || (seen.files() > 0 && seen.files_available() == 0);
-    let read_only = seen.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
-    let what = match (read_only, no_room) {
-        (true, _) => "the file system is read-only",
-        (false, true) => "the file system is full",
-        (false, false) => return None,
-    };
-    let what = format!("{what}: backup codes are refused, and other codes are kept in /run alone");
-    Some(Finding::fault(
-        &path.display().to_string(),
-        what,
-        "Make room, or mount it for writing",
-    ))
-}
-
-/// etckeeper keeps every file of /etc for ever, and may push it elsewhere.
-fn tracked(root: &Root) -> Option<Finding> {
-    let etc = root.below("etc");
-    let kept = [".git", ".hg", ".bzr"]
-        .iter()
-        .any(|folder| etc.join(folder).exists());
-    let ignored = [".gitignore", ".hgignore", ".bzrignore"]
-        .iter()
-        .any(|file| {
-            let text = fs::read_to_string(etc.join(file)).unwrap_or_default();
-            text.lines()
-                .any(|line| line.trim_start_matches('/').starts_with("pam_mfa"))
-        });
-    (kept && !ignored).then(|| {
-        Finding::fault(
-            &shown_path(root, "/etc/pam_mfa/key").display().to_string(),
-            "/etc is under version control (etckeeper), and so is the key",
-            "Write pam_mfa/key into /etc/.gitignore, and take the file out of what was kept",
-        )
-    })
-}

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use mfa_core::paths::Root;
 use pam_stack::Stack;
 
-use crate::doctor::stack::{asks_below_the_password, passwords};
+use crate::doctor::stack::{asks_below_the_password, passwords, wrong_password};
 
 /// See "The two lines" in docs/pam.md.
 const LINES: &str = "\
@@ -26,6 +26,8 @@ pub struct Placed {
     pub put_in: Vec<String>,
     /// The whole.
     pub text: String,
+    /// What is not as good as it could be.
+    pub caution: Option<String>,
 }
 
 /// Puts the lines in. `keys`: sshd may have seen a key before.
@@ -53,16 +55,19 @@ pub fn place(root: &Root, service: &str, file: &Path, text: &str, keys: bool) ->
         false => format!("\n{note}{}", LINES.trim_end()),
     };
     let first = keys.as_deref().unwrap_or_default();
-    let placed = Placed {
+    let mut placed = Placed {
+        caution: None,
         text: format!("{above}{first}{password}{ours}{below}"),
         put_in: keys.iter().cloned().chain([ours]).collect(),
     };
     let stack = Stack::read_if(&root.below(""), service, file, &placed.text)?;
     ensure!(
-        asks_below_the_password(service, &stack, keys.is_some()),
+        asks_below_the_password(service, &stack),
         "below the password in {} there is a way around pam_mfa.so, or nobody would get in. {by_hand}",
         file.display()
     );
+    let caution = wrong_password(service, &stack);
+    placed.caution = caution.map(|finding| format!("{}.\n{}", finding.what, finding.mend));
     Ok(placed)
 }
 

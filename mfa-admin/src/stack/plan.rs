@@ -1,5 +1,6 @@
 //! What would be changed for a service, and what somebody should know before.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,11 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
         _ => None,
     };
     let keys = sshd.as_ref().is_some_and(Now::takes_keys);
-    let Placed { put_in, text } = place::place(root, service, &path, &old, keys)?;
+    let Placed {
+        put_in,
+        text,
+        caution,
+    } = place::place(root, service, &path, &old, keys)?;
     let edit = Edit {
         path,
         put_in,
@@ -75,7 +80,11 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
     let drop_in = sshd.as_ref().map(Now::drop_in).transpose()?;
     let told_by_sshd = sshd.iter().flat_map(Now::notes);
     Ok(Plan {
-        notes: notes.into_iter().chain(told_by_sshd).collect(),
+        notes: notes
+            .into_iter()
+            .chain(caution)
+            .chain(told_by_sshd)
+            .collect(),
         // The policy first, so that nobody else is asked for an instant.
         edits: policy
             .into_iter()
@@ -131,7 +140,8 @@ fn check_not_there(root: &Root, service: &str) -> Result<()> {
 
 /// A module that is missing, or a policy that is not understood, would refuse every login.
 fn check_ready(root: &Root) -> Result<()> {
-    let faults = doctor::foundations(root);
+    let module = BTreeSet::from([doctor::stack::OURS.to_owned()]);
+    let faults = doctor::foundations(root, &module, Vec::new());
     if let Some(fault) = faults
         .iter()
         .find(|finding| finding.grave == doctor::Grave::Fault)
@@ -161,7 +171,7 @@ fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<Strin
     };
     let others: Vec<String> = services::all(root).into_iter().filter(takes_in).collect();
     let concerned = || others.iter().map(String::as_str).chain([service]);
-    if let Some(locker) = concerned().find(|name| doctor::stack::is_locker(name)) {
+    if let Some(locker) = concerned().find(|name| doctor::lockers::is_locker(name)) {
         let mend = match locker == service {
             true => "Leave it to the password alone".to_owned(),
             false => format!(

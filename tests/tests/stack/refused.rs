@@ -156,3 +156,12 @@ fn it_is_for_root_and_for_the_running_system() {
             .failed();
     }
 }
+
+#[test]
+fn a_prompt_behind_a_wrong_password_is_warned_of() {
+    need_root!();
+    let (machine, _) = machine();
+    machine.write("/etc/pam.d/x", "auth required pam_unix.so\n", "0644");
+    let told = enable(&machine, &["x", LONG]).ok().stdout;
+    assert!(told.contains("strangers use up the free tries"), "{told}");
+}

@@ -1,5 +1,6 @@
 //! The stacks of `docs/pam.md`, taken from the document: what it says is what is run here.
 
+mod doctor;
 mod document;
 mod door;
 

@@ -1,11 +1,10 @@
 //! The arguments of the PAM line.
 
-use std::ffi::CStr;
 use std::path::Path;
 
-use mfa_core::config::{self, TRIES};
-use mfa_core::options::{FirstPass, Options};
-use mfa_core::paths::Root;
+use crate::config::{self, TRIES};
+use crate::options::{FirstPass, Options};
+use crate::paths::Root;
 
 /// What the PAM line says.
 #[derive(Default)]
@@ -21,10 +20,10 @@ pub struct Arguments {
 
 impl Arguments {
     /// Reads all of them, whatever is wrong with some.
-    pub fn parse(words: &[&CStr]) -> Arguments {
+    pub fn parse<'w>(words: impl IntoIterator<Item = &'w [u8]>) -> Arguments {
         let mut arguments = Arguments::default();
         for word in words {
-            match word.to_str() {
+            match str::from_utf8(word) {
                 Ok(word) => {
                     if let Err(problem) = arguments.take(word) {
                         arguments.problems.push(format!("{word}: {problem}"));
@@ -88,15 +87,9 @@ impl Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::CString;
 
     fn parse(words: &[&str]) -> Result<Options, String> {
-        let words: Vec<CString> = words
-            .iter()
-            .map(|word| CString::new(*word).unwrap())
-            .collect();
-        let words: Vec<&CStr> = words.iter().map(CString::as_c_str).collect();
-        let arguments = Arguments::parse(&words);
+        let arguments = Arguments::parse(words.iter().map(|word| word.as_bytes()));
         match arguments.problems.is_empty() {
             true => Ok(arguments.options),
             false => Err(arguments.problems.join("; ")),

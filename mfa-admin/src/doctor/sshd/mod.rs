@@ -1,0 +1,92 @@
+//! sshd: whether it asks PAM, in a way in which a code can be given.
+
+mod files;
+mod judge;
+
+use std::collections::HashSet;
+
+use mfa_core::overview;
+use mfa_core::paths::Root;
+use mfa_core::store::Store;
+
+pub use self::judge::Settings;
+
+use self::judge::Found;
+use super::{Finding, Service, accounts, program};
+use crate::time;
+
+const ABOUT: &str = "sshd";
+/// The program.
+pub const SSHD: &str = "/usr/sbin/sshd";
+
+/// What `sshd -T` says, for root and for everybody who logs in here: `Match` blocks may differ.
+pub fn examine(root: &Root, service: &Service) -> Vec<Finding> {
+    let lines = files::read(root);
+    let mut found: Vec<(Found, Vec<String>)> = Vec::new();
+    for user in users(root) {
+        let of_user = match settings(&user) {
+            Ok(settings) => judge::judge(&settings, &user, service, &lines),
+            Err(what) => {
+                // It does not tell where that was disabled.
+                let disabled = what.contains("Disabled method \"keyboard-interactive\"");
+                let keyword = "kbdinteractiveauthentication";
+                let place = disabled.then(|| files::place(&lines, keyword, "no"));
+                let what = format!("{what}{}", place.unwrap_or_default());
+                vec![Found::of_all(what, "Run: sshd -t")]
+            }
+        };
+        // What is so for several is told once.
+        for this in of_user {
+            match found.iter_mut().find(|(known, _)| *known == this) {
+                Some((_, users)) => users.push(user.clone()),
+                None => found.push((this, vec![user.clone()])),
+            }
+        }
+    }
+    let mut findings = files::not_looked_at(&lines);
+    findings.extend(found.into_iter().map(|(found, users)| {
+        let users: Vec<&str> = users.iter().map(String::as_str).collect();
+        found.told(ABOUT, &users)
+    }));
+    findings
+}
+
+/// So many are asked about.
+const USERS: usize = 50;
+
+fn users(root: &Root) -> Vec<String> {
+    let entries = Store::open(root).and_then(|store| overview::all(&store, 0, time::now()));
+    let enrolled = entries
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(_, seen)| Some(seen.ok()?.user));
+    let others = accounts::by_ssh(root).into_iter().map(|(name, _)| name);
+    let mut users: Vec<String> = vec!["root".to_owned()];
+    users.extend(enrolled.chain(others));
+    let mut seen = HashSet::new();
+    // A comma would end the name where sshd is asked.
+    users.retain(|user| !user.contains(',') && seen.insert(user.clone()));
+    users.truncate(USERS);
+    users
+}
+
+/// What holds for a user.
+///
+/// # Errors
+/// There is no sshd, or it does not understand its configuration: what is so.
+pub fn settings(user: &str) -> Result<Settings, String> {
+    let connection = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
+    let asked = program::run(SSHD, &["-T", "-C", &connection]);
+    let asked = asked.map_err(|error| format!("{SSHD} cannot be asked ({error})"))?;
+    if !asked.status.success() {
+        let said = String::from_utf8_lossy(&asked.stderr);
+        return Err(format!(
+            "its configuration is not understood: {}",
+            said.lines()
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches('.')
+        ));
+    }
+    Ok(judge::parse(&String::from_utf8_lossy(&asked.stdout)))
+}
