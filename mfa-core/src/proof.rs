@@ -20,7 +20,7 @@ const LONGEST: usize = 64;
 
 /// Whether it can be the name of a PAM service in small letters, and so part of a path.
 pub fn is_service(name: &str) -> bool {
-    let known = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_.+@".contains(&c);
+    let known = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-_.".contains(&c);
     (1..=LONGEST).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(known)
 }
 
@@ -33,10 +33,12 @@ fn path(root: &Root, service: &str, what: &str) -> PathBuf {
 /// # Errors
 /// `/run/pam_mfa` cannot be written.
 pub fn wait_for(root: &Root, service: &str) -> Result<(), Fault> {
-    let run = Dir::make_path(&root.run(), Privacy::Private)?;
-    let dir = run.make(DIR)?;
     forget(root, service);
-    dir.create(&format!("{service}.awaited")).map(drop)
+    dir(root)?.create(&format!("{service}.awaited")).map(drop)
+}
+
+fn dir(root: &Root) -> Result<Dir, Fault> {
+    Dir::make_path(&root.run(), Privacy::Private)?.make(DIR)
 }
 
 /// A login by the service was granted. Nothing depends on whether that can be noted.
@@ -67,6 +69,27 @@ pub fn forget(root: &Root, service: &str) {
     }
 }
 
+/// Says that this process waits, and will undo the change with that number.
+///
+/// # Errors
+/// `/run/pam_mfa` cannot be written.
+pub fn announce(root: &Root, service: &str, change: u64) -> Result<(), Fault> {
+    let dir = dir(root)?;
+    let (new, name) = (format!("{service}.new"), format!("{service}.waits"));
+    dir.unlink(&new)?;
+    let text = format!("{change} {}", std::process::id());
+    dir.write_new(&new, text.as_bytes())?;
+    dir.rename(&new, &name, true)
+}
+
+/// Whether a process that lives has announced that it will undo that change.
+pub fn is_announced(root: &Root, service: &str, change: u64) -> bool {
+    let text = fs::read_to_string(path(root, service, "waits")).unwrap_or_default();
+    text.split_once(' ').is_some_and(|(of, pid)| {
+        of == change.to_string() && PathBuf::from("/proc").join(pid).exists()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,11 +116,21 @@ mod tests {
 
     #[test]
     fn names_lead_nowhere_else() {
-        for name in ["", ".x", "a/b", "../x", "a b", "A", &"x".repeat(65)] {
+        for name in [
+            "",
+            ".x",
+            "a/b",
+            "../x",
+            "a b",
+            "A",
+            "a+b",
+            "a@b",
+            &"x".repeat(65),
+        ] {
             assert!(!is_service(name), "{name}");
         }
         assert!(
-            ["sshd", "su-l", "gdm-password", "cron.d"]
+            ["sshd", "su-l", "gdm-password", "sudo-i"]
                 .iter()
                 .all(|name| is_service(name))
         );

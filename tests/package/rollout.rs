@@ -61,6 +61,10 @@ fn three_commands_lead_to_a_verified_login() {
         thread::sleep(Duration::from_millis(5));
     }
 
+    let waits = dpkg(&machine, "--remove --force-depends mfa-admin")
+        .failed()
+        .stderr;
+    assert!(waits.contains("mfa-admin stack confirm sshd"), "{waits}");
     let (status, early) = on_terminal(&confirm).finish();
     assert!(
         status == 1 && early.contains("nobody has logged in by sshd with a code"),

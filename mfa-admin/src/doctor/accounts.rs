@@ -67,20 +67,26 @@ pub fn by_ssh(root: &Root) -> Vec<(String, u32)> {
     those.map(|one| (one.name, one.uid)).collect()
 }
 
-/// Who of them is refused at the service.
-pub fn examine(root: &Root, service: &Service) -> Option<Finding> {
+/// Who of them is refused at a service, by the policy that holds there, for he is not enrolled.
+pub fn refused(root: &Root, policy: &str, key: bool) -> Option<String> {
     let config = Config::load(root).ok()?;
-    // Where no password is asked for, sshd asks for a key before.
-    let mut refused = match service.name == "sshd" && service.unproved.is_some() {
+    let mut refused = match key {
         true => by_ssh(root),
         false => with_password(root),
     };
-    refused.retain(|(name, uid)| is_refused(root, &config, name, *uid, service.policy()));
-    if refused.is_empty() {
-        return None;
-    }
+    refused.retain(|(name, uid)| is_refused(root, &config, name, *uid, policy));
     let names: Vec<&str> = refused.iter().map(|(name, _)| name.as_str()).collect();
-    let what = format!("not enrolled, and refused for it: {}", listed(&names));
+    (!names.is_empty()).then(|| listed(&names))
+}
+
+/// The same, told.
+pub fn examine(root: &Root, service: &Service) -> Option<Finding> {
+    // Where no password is asked for, sshd asks for a key before.
+    let key = service.name == "sshd" && service.unproved.is_some();
+    let what = format!(
+        "not enrolled, and refused for it: {}",
+        refused(root, service.policy(), key)?
+    );
     let mend =
         "Run: mfa-admin enroll USER; or see unenrolled, exempt and require in pam_mfa.toml(5)";
     Some(Finding::warning(&service.name, what, mend))

@@ -3,7 +3,7 @@
 use super::Finding;
 
 /// Those that run as their user: the store is closed to them.
-const LOCKERS: [&str; 18] = [
+const LOCKERS: [&str; 19] = [
     "budgie-screensaver",
     "cinnamon-screensaver",
     "gnome-screensaver",
@@ -22,6 +22,7 @@ const LOCKERS: [&str; 18] = [
     "xfce4-screensaver",
     "xlock",
     "xscreensaver",
+    "xsecurelock",
 ];
 
 /// Whether the service is one of them.

@@ -2,7 +2,7 @@
 //!
 //! Reads everything, changes nothing. One file a subject; each returns [`Finding`]s.
 
-mod accounts;
+pub mod accounts;
 mod clock;
 mod config;
 mod denials;

@@ -309,9 +309,10 @@ pub fn passwords(stack: &Stack) -> usize {
     stack.entries.iter().filter(looks).count()
 }
 
-/// Whether nobody gets in without a code or without a password, and somebody with both.
-pub fn asks_below_the_password(service: &str, stack: &Stack) -> bool {
-    way_around(service, stack).is_none()
-        && nobody_gets_in(service, stack).is_none()
-        && unproved(service, stack).is_none()
+/// What is wrong, if somebody gets in without a code or without a password, or nobody with both.
+pub fn wrong_with(service: &str, stack: &Stack) -> Option<String> {
+    let around = way_around(service, stack).map(|way| told_around(service, stack, &way));
+    let found = around.or_else(|| nobody_gets_in(service, stack));
+    let unproved = || unproved(service, stack).map(str::to_owned);
+    found.map(|finding| finding.what).or_else(unproved)
 }

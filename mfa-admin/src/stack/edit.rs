@@ -53,21 +53,19 @@ impl Planned {
     /// It was changed since it was read; or the directory is on another file system.
     pub fn keep(&self, dir: &Path) -> Result<()> {
         let path = &self.edit.path;
-        let now = read(path)?;
-        let was = (!self.edit.made).then_some(&self.old);
-        ensure!(
-            now.as_ref() == was,
-            "{} was changed meanwhile; nothing was done. Try again",
-            path.display()
-        );
+        self.check_unchanged()?;
         if self.edit.made {
             return Ok(());
         }
         let kept = self.edit.kept(dir);
         // Left by one that was killed before it changed anything.
         remove(&kept)?;
-        fs::hard_link(path, &kept)
-            .with_context(|| format!("cannot keep {} as {}", path.display(), kept.display()))
+        // A file of ours with two names is refused by every login.
+        let done = match path.starts_with("/etc/pam_mfa") {
+            true => write_like(&kept, &self.old, path),
+            false => fs::hard_link(path, &kept),
+        };
+        done.with_context(|| format!("cannot keep {} as {}", path.display(), kept.display()))
     }
 
     /// Makes the edit; [`Planned::keep`] came before.
@@ -75,7 +73,22 @@ impl Planned {
     /// # Errors
     /// The file cannot be written; the old one is in its place then.
     pub fn make(&self) -> Result<()> {
-        replace(&self.edit.path, &self.new)
+        self.check_unchanged()?;
+        match self.new == self.old {
+            true => Ok(()),
+            false => replace(&self.edit.path, &self.new),
+        }
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
+        let path = &self.edit.path;
+        let was = (!self.edit.made).then_some(&self.old);
+        ensure!(
+            read(path)?.as_ref() == was,
+            "{} was changed meanwhile. Try again",
+            path.display()
+        );
+        Ok(())
     }
 }
 
@@ -96,60 +109,102 @@ impl Edit {
         Some(text)
     }
 
+    /// Whether it stands in the file as it was put there.
+    pub fn stands(&self) -> bool {
+        let now = read(&self.path).ok().flatten();
+        now.is_some_and(|now| self.without(&now).is_some())
+    }
+
+    /// Whether both put the same into the same file.
+    pub fn is_same(&self, other: &Edit) -> bool {
+        (&self.path, &self.put_in) == (&other.path, &other.put_in)
+    }
+
+    /// Whether not a line of it is in the text, but for comments.
+    fn is_gone_from(&self, text: &str) -> bool {
+        let ours = self.put_in.iter().flat_map(|part| part.lines());
+        let mut ours = ours.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        !ours.any(|line| text.lines().any(|there| there.trim() == line))
+    }
+
     /// What the file says now, and what it would say if this were put back.
     ///
     /// # Errors
-    /// As for [`Edit::put_back`] without `at_any_price`.
-    pub fn seen(&self, dir: &Path) -> Result<(String, String)> {
+    /// Somebody changed what was put in.
+    pub fn seen(&self) -> Result<(String, String)> {
         let Some(now) = read(&self.path)? else {
             return Ok(Default::default());
         };
-        let kept = read(&self.kept(dir))?;
-        let back = match (self.without(&now), kept) {
-            (Some(back), _) => back,
-            (None, Some(kept)) if kept == now => kept,
-            (None, _) if self.made || now.contains("pam_mfa") => bail!(
-                "{} was changed by hand. Take the lines of pam_mfa.so out of it yourself; then try again",
+        let back = match self.without(&now) {
+            Some(back) => back,
+            // Not put in yet, put back already, or taken out by somebody else.
+            None if self.is_gone_from(&now) => now.clone(),
+            None => bail!(
+                "{} was changed by hand. Take what stack enable put there out of it yourself; then try again",
                 self.path.display()
             ),
-            // Somebody took them out already.
-            (None, _) => now.clone(),
         };
         Ok((now, back))
     }
 
     /// Puts the file back as it was, but for what others changed in it since. Safe to repeat.
     ///
-    /// `at_any_price`: whatever others changed, the old file comes back, and theirs is kept beside the
-    /// old one under a name with `.changed`.
+    /// `at_any_price`: where that cannot be done the old file comes back as it was, and that of others is
+    /// kept beside it under a name with `.changed`.
     ///
     /// # Errors
-    /// What was put in does not stand there as it was; or the file cannot be written.
+    /// Somebody changed what was put in; or the file cannot be written.
     pub fn put_back(&self, dir: &Path, at_any_price: bool) -> Result<()> {
         let kept = self.kept(dir);
+        let _ = fs::remove_file(unfinished(&self.path));
         if at_any_price && !self.made && !self.path.exists() && kept.exists() {
             return rename(&kept, &self.path);
         }
-        match self.seen(dir) {
-            Ok((now, back)) if now == back => remove(&kept),
-            Ok(_) if self.made => remove(&self.path),
-            Ok((_, back)) => match read(&kept)?.is_some_and(|old| old == back) {
-                true => rename(&kept, &self.path),
-                false => replace(&self.path, &back).and_then(|()| remove(&kept)),
-            },
-            Err(_) if at_any_price => {
-                let mut aside = kept.clone().into_os_string();
-                aside.push(".changed");
-                fs::copy(&self.path, &aside)
-                    .with_context(|| format!("cannot keep {}", self.path.display()))?;
-                match self.made {
-                    true => remove(&self.path),
-                    false => rename(&kept, &self.path),
-                }
-            }
-            Err(error) => Err(error),
+        match self.take_out(&kept) {
+            Err(_) if at_any_price => self.bring_back(&kept),
+            done => done,
         }
     }
+
+    fn take_out(&self, kept: &Path) -> Result<()> {
+        let (now, back) = self.seen()?;
+        match now == back {
+            true => remove(kept),
+            false if self.made && back.is_empty() => remove(&self.path),
+            false if read(kept)?.is_some_and(|old| old == back) => {
+                // Somebody may have closed it since.
+                let permissions = fs::metadata(&self.path)?.permissions();
+                fs::set_permissions(kept, permissions)?;
+                rename(kept, &self.path)
+            }
+            false => replace(&self.path, &back).and_then(|()| remove(kept)),
+        }
+    }
+
+    /// Without needing any space.
+    fn bring_back(&self, kept: &Path) -> Result<()> {
+        let mut aside = kept.to_path_buf().into_os_string();
+        aside.push(".changed");
+        let _ = fs::remove_file(&aside);
+        let _ = fs::hard_link(&self.path, &aside);
+        match self.made {
+            true => remove(&self.path),
+            false if kept.exists() => rename(kept, &self.path),
+            // It is back already.
+            false => Ok(()),
+        }
+    }
+
+    /// The old file is not needed any more.
+    pub fn let_go(&self, dir: &Path) -> Result<()> {
+        remove(&self.kept(dir))
+    }
+}
+
+/// A name that neither libpam nor sshd reads.
+fn unfinished(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.pam_mfa-new"))
 }
 
 /// `None` for a file that is not there.
@@ -178,9 +233,7 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 
 /// Writes a file anew, in one step, with the owner and mode of the one that is there.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
-    // A name that neither libpam nor sshd reads.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.pam_mfa-new"));
+    let new = unfinished(path);
     let written = remove(&new).and_then(|()| {
         write_like(&new, text, path).with_context(|| format!("cannot write {}", new.display()))
     });

@@ -1,23 +1,29 @@
 //! Who waits, and puts everything back unless it is confirmed: systemd, also after a restart of the
 //! machine; without it a process of its own.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use mfa_core::paths::Root;
+use mfa_core::proof;
 
 /// Who waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Keeper {
     /// Starts anew after a restart of the machine.
     Systemd,
-    /// Ends with the machine.
+    /// Ends with the machine, at the latest.
     Process,
 }
 
-/// What a process of ours says once it waits.
-pub const WAITING: &str = "waiting";
+/// How long one takes at most to say that it waits.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// By its full path: what is asked for by root must not depend on a PATH.
+pub const SYSTEMCTL: &str = "/bin/systemctl";
 
 fn unit(service: &str) -> String {
     format!("mfa-admin-stack@{service}.service")
@@ -29,7 +35,7 @@ pub fn systemd_runs() -> bool {
 }
 
 fn systemctl(arguments: &[&str]) -> bool {
-    let mut command = Command::new("systemctl");
+    let mut command = Command::new(SYSTEMCTL);
     command
         .args(["--quiet", "--no-ask-password"])
         .args(arguments);
@@ -37,36 +43,44 @@ fn systemctl(arguments: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Starts one that lives longer than the terminal.
+/// Starts one that lives longer than the terminal, and waits until it says that it waits.
 ///
 /// # Errors
-/// It does not start: then nothing may be changed.
-pub fn start(service: &str) -> Result<Keeper> {
+/// It does not: then nothing may be changed.
+pub fn start(root: &Root, service: &str, change: u64) -> Result<Keeper> {
     let unit = unit(service);
-    if systemd_runs() && systemctl(&["cat", &unit]) {
+    let keeper = match systemd_runs() && systemctl(&["cat", &unit]) {
+        true => {
+            let started = systemctl(&["enable", &unit]) && systemctl(&["restart", &unit]);
+            ensure!(
+                started,
+                "{unit} does not start. See: systemctl status {unit}"
+            );
+            Keeper::Systemd
+        }
+        false => {
+            let program = std::env::current_exe().context("where is this program?")?;
+            let mut command = Command::new(program);
+            command.args(["stack", "wait", service]).current_dir("/");
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command
+                .spawn()
+                .context("cannot start the process that would put it back")?;
+            Keeper::Process
+        }
+    };
+    let end = Instant::now() + STARTS_WITHIN;
+    while !proof::is_announced(root, service, change) {
         ensure!(
-            systemctl(&["enable", &unit]) && systemctl(&["restart", &unit]),
-            "{unit} does not start, so nothing would put the change back. See: systemctl status {unit}"
+            Instant::now() < end,
+            "nobody waits to put it back. See the log"
         );
-        return Ok(Keeper::Systemd);
+        sleep(Duration::from_millis(10));
     }
-    let program = std::env::current_exe().context("where is this program?")?;
-    let mut child = Command::new(program)
-        .args(["stack", "wait", service])
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot start the process that would put the change back")?;
-    let mut said = String::new();
-    let stdout = child.stdout.take().map(BufReader::new);
-    let read = stdout.map(|mut stdout| stdout.read_line(&mut said));
-    ensure!(
-        matches!(read, Some(Ok(_))) && said.trim() == WAITING,
-        "the process that would put the change back does not start"
-    );
-    Ok(Keeper::Process)
+    Ok(keeper)
 }
 
 /// It need not start with the machine any more. It ends by itself, for the record is gone or confirmed.

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use mfa_core::paths::Root;
 use pam_stack::Stack;
 
-use crate::doctor::stack::{asks_below_the_password, passwords, wrong_password};
+use crate::doctor::stack::{passwords, wrong_password, wrong_with};
 
 /// See "The two lines" in docs/pam.md.
 const LINES: &str = "\
@@ -30,11 +30,19 @@ pub struct Placed {
     pub caution: Option<String>,
 }
 
-/// Puts the lines in. `keys`: sshd may have seen a key before.
+/// Puts the lines in. `others` take in the same file. `keys`: sshd may have seen a key before.
 ///
 /// # Errors
-/// No line of the file asks for a password, or no place is right.
-pub fn place(root: &Root, service: &str, file: &Path, text: &str, keys: bool) -> Result<Placed> {
+/// No line of the file asks for a password, or below it is no right place, for this service or for one
+/// of the others.
+pub fn place(
+    root: &Root,
+    service: &str,
+    others: &[String],
+    file: &Path,
+    text: &str,
+    keys: bool,
+) -> Result<Placed> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let by_hand =
         format!("Put the lines there by hand: see pam.md; then run: mfa-admin doctor {service}");
@@ -60,12 +68,15 @@ pub fn place(root: &Root, service: &str, file: &Path, text: &str, keys: bool) ->
         text: format!("{above}{first}{password}{ours}{below}"),
         put_in: keys.iter().cloned().chain([ours]).collect(),
     };
-    let stack = Stack::read_if(&root.below(""), service, file, &placed.text)?;
-    ensure!(
-        asks_below_the_password(service, &stack),
-        "below the password in {} there is a way around pam_mfa.so, or nobody would get in. {by_hand}",
-        file.display()
-    );
+    let read = |name: &str| Stack::read_if(&root.below(""), name, file, &placed.text);
+    for name in others.iter().map(String::as_str).chain([service]) {
+        if let Some(what) = wrong_with(name, &read(name)?) {
+            bail!(
+                "with these lines below the password {name} would not be safe: {what}. {by_hand}"
+            );
+        }
+    }
+    let stack = read(service)?;
     let caution = wrong_password(service, &stack);
     placed.caution = caution.map(|finding| format!("{}.\n{}", finding.what, finding.mend));
     Ok(placed)

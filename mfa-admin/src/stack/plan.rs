@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use mfa_core::config::Config;
+use mfa_core::config::{Config, Lists};
 use mfa_core::overview;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
@@ -14,7 +14,8 @@ use nix::unistd::Group;
 use pam_stack::Stack;
 
 use super::edit::{Edit, Planned};
-use super::place::{self, Placed};
+use super::place;
+use super::record::Record;
 use super::sshd::Now;
 use crate::doctor::{self, services};
 use crate::time;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// How sshd was, if it is about sshd.
     pub sshd: Option<Now>,
+    /// Services by which a login shows that it works.
+    pub proofs: Vec<String>,
 }
 
 /// For a service, or for the members of a group alone. Changes nothing.
@@ -54,37 +57,38 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
     let old = read_service(&path, service)?;
     check_not_there(root, service)?;
     check_ready(root)?;
-    let notes = others_concerned(root, service, &path)?;
-
+    let others = others_concerned(root, service, &path)?;
     let sshd = match service {
         "sshd" => Some(Now::ask()?),
         _ => None,
     };
     let keys = sshd.as_ref().is_some_and(Now::takes_keys);
-    let Placed {
-        put_in,
-        text,
-        caution,
-    } = place::place(root, service, &path, &old, keys)?;
-    let edit = Edit {
-        path,
-        put_in,
-        made: false,
-    };
-    let stack = Planned {
-        edit,
-        old,
-        new: text,
-    };
+    let placed = place::place(root, service, &others, &path, &old, keys)?;
     let policy = group.map(|group| for_group(root, group)).transpose()?;
-    let drop_in = sshd.as_ref().map(Now::drop_in).transpose()?;
-    let told_by_sshd = sshd.iter().flat_map(Now::notes);
+    let drop_in = sshd.as_ref().map(|now| now.drop_in(root)).transpose()?;
+    let whom = match group {
+        None => who_is_asked(root, service, keys)?,
+        Some(_) => Vec::new(),
+    };
+    let told = [
+        one_prompt(&others, service),
+        placed.caution.into_iter().collect(),
+        whom,
+        sshd.iter().flat_map(Now::notes).collect(),
+    ];
+    let also = (!others.is_empty())
+        .then(|| format!("{} is also read by: {}.", path.display(), others.join(", ")));
+    let stack = Planned {
+        edit: Edit {
+            path,
+            put_in: placed.put_in,
+            made: false,
+        },
+        old,
+        new: placed.text,
+    };
     Ok(Plan {
-        notes: notes
-            .into_iter()
-            .chain(caution)
-            .chain(told_by_sshd)
-            .collect(),
+        notes: also.into_iter().chain(told.into_iter().flatten()).collect(),
         // The policy first, so that nobody else is asked for an instant.
         edits: policy
             .into_iter()
@@ -93,6 +97,7 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
             .chain(drop_in)
             .collect(),
         sshd,
+        proofs: [vec![service.to_owned()], others].concat(),
     })
 }
 
@@ -113,12 +118,12 @@ fn read_service(path: &Path, service: &str) -> Result<String> {
             path.display()
         );
     }
-    fs::read_to_string(path).with_context(|| {
-        format!(
-            "there is no PAM service {service} to change: {}",
-            path.display()
-        )
-    })
+    ensure!(
+        seen.is_ok(),
+        "there is no PAM service {service} to change: {} is not there",
+        path.display()
+    );
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn check_not_there(root: &Root, service: &str) -> Result<()> {
@@ -165,9 +170,11 @@ fn check_ready(root: &Root) -> Result<()> {
 
 /// Other services that take in the file.
 fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<String>> {
+    let file = file.canonicalize()?;
     let takes_in = |name: &String| {
         let stack = Stack::read(&root.below(""), name);
-        *name != service && stack.is_ok_and(|stack| stack.files.iter().any(|taken| taken == file))
+        let is_it = |taken: &PathBuf| taken.canonicalize().is_ok_and(|taken| taken == file);
+        *name != service && stack.is_ok_and(|stack| stack.files.iter().any(is_it))
     };
     let others: Vec<String> = services::all(root).into_iter().filter(takes_in).collect();
     let concerned = || others.iter().map(String::as_str).chain([service]);
@@ -185,19 +192,38 @@ fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<Strin
             file.display()
         );
     }
-    let mut notes = Vec::new();
-    if !others.is_empty() {
-        notes.push(format!(
-            "{} is also read by: {}.",
-            file.display(),
-            others.join(", ")
-        ));
-    }
-    for name in concerned().filter(|name| ONE_PROMPT.contains(name)) {
-        notes.push(format!(
+    others
+        .iter()
+        .try_for_each(|other| check_not_there(root, other))?;
+    Ok(others)
+}
+
+fn one_prompt(others: &[String], service: &str) -> Vec<String> {
+    let concerned = others.iter().map(String::as_str).chain([service]);
+    let one = concerned.filter(|name| ONE_PROMPT.contains(name));
+    one.map(|name| {
+        format!(
             "{name} shows one prompt, and has no room for a code after the password.\n\
              See forward_pass in pam_mfa(8)."
+        )
+    })
+    .collect()
+}
+
+/// Who is refused, for he is not enrolled; and whether the policy leaves somebody out.
+fn who_is_asked(root: &Root, service: &str, keys: bool) -> Result<Vec<String>> {
+    let config = Config::load(root).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+    let mut notes = Vec::new();
+    if let Some(refused) = doctor::accounts::refused(root, service, keys) {
+        notes.push(format!(
+            "not enrolled, and refused from then on: {refused}.\nEnroll them first: mfa-admin enroll USER"
         ));
+    }
+    if config.require != Lists::default() {
+        notes.push(
+            "the policy has [require]: only whom it names is asked. See: mfa-admin config check"
+                .to_owned(),
+        );
     }
     Ok(notes)
 }
@@ -206,18 +232,28 @@ fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<Strin
 fn for_group(root: &Root, group: &str) -> Result<Option<Planned>> {
     let known = Group::from_name(group).context("cannot look the group up")?;
     ensure!(known.is_some(), "there is no group {}", shown(group));
-    let config = Config::load(root).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
-    if config.require.groups.iter().any(|named| named == group) {
-        return Ok(None);
-    }
     let path = root.etc().join("config.toml");
     let there = fs::read_to_string(&path);
     let old = there.as_deref().unwrap_or_default();
-    let required = old
-        .lines()
-        .any(|line| line.trim_start().starts_with("[require"));
+    let config = Config::load(root).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+    if config.require.groups.iter().any(|named| named == group) {
+        // It stays until the last change that needs it is undone.
+        let records = Record::all(root)?;
+        let edit = records
+            .into_iter()
+            .flat_map(|record| record.edits)
+            .find(|edit| edit.path == path);
+        return Ok(edit.map(|edit| Planned {
+            edit: Edit {
+                made: false,
+                ..edit
+            },
+            old: old.to_owned(),
+            new: old.to_owned(),
+        }));
+    }
     ensure!(
-        !required,
+        config.require == Lists::default(),
         "{} has [require] already. Add {} to its groups by hand, and leave --for-group out",
         path.display(),
         shown(group)
@@ -238,9 +274,15 @@ fn for_group(root: &Root, group: &str) -> Result<Option<Planned>> {
         "\n"
     };
     let ours = format!("{end}\n# Only they are asked.\n[require]\ngroups = [{name}]\n");
+    let new = format!("{old}{ours}");
+    ensure!(
+        Config::parse(new.as_bytes()).is_ok_and(|config| config.require.groups == [group]),
+        "cannot add [require] to {}. Do it by hand, and leave --for-group out",
+        path.display()
+    );
     Ok(Some(match there.is_ok() {
         true => Planned {
-            new: format!("{old}{ours}"),
+            new,
             old: old.to_owned(),
             edit: Edit {
                 path,

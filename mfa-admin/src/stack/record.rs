@@ -1,12 +1,14 @@
 //! What was changed for a service, kept in `/etc/pam_mfa/stack/SERVICE` beside the old files. In /etc,
 //! for it has to be there where `/var` is not, and so that a rename leads back.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use mfa_core::fault::Fault;
 use mfa_core::file::{Dir, Privacy};
+use mfa_core::lock::{self, ADMIN_PATIENCE, Lock};
 use mfa_core::paths::Root;
 use mfa_core::proof::is_service;
 use serde::{Deserialize, Serialize};
@@ -28,21 +30,22 @@ pub struct Record {
     pub until: i64,
     /// Whether it stays.
     pub confirmed: bool,
+    /// Services by which a login shows that it works: this one, and those that take in its file.
+    pub proofs: Vec<String>,
     /// In the order in which they are made.
     pub edits: Vec<Edit>,
 }
 
-/// Held while files are changed.
-pub struct Lock {
-    _dir: File,
-}
-
-/// Waits until no other `mfa-admin stack` changes anything.
-pub fn lock(root: &Root) -> Result<Lock> {
+/// Taken while files are changed.
+///
+/// # Errors
+/// `Busy` names the process that holds it.
+pub fn lock(root: &Root) -> Result<Lock, Fault> {
     Dir::make_path(&root.etc(), Privacy::Readable)?;
-    let dir = Dir::make_path(&parent(root), Privacy::Private)?.handle()?;
-    dir.lock().context("cannot lock the directory of changes")?;
-    Ok(Lock { _dir: dir })
+    lock::lock(
+        &Dir::make_path(&parent(root), Privacy::Private)?,
+        ADMIN_PATIENCE,
+    )
 }
 
 fn parent(root: &Root) -> PathBuf {
@@ -102,14 +105,29 @@ impl Record {
         edit::replace(&dir.path().join(FILE), &text)
     }
 
-    /// Puts every file back, the last one first.
+    /// Puts every file back, the last one first; what another change needs, too, stays.
     ///
     /// # Errors
-    /// As for [`Edit::put_back`].
+    /// As for [`Edit::put_back`]; of several the first, and all others are put back.
     pub fn put_back(&self, root: &Root, at_any_price: bool) -> Result<()> {
         let dir = Record::dir(root, &self.service);
-        let mut edits = self.edits.iter().rev();
-        edits.try_for_each(|edit| edit.put_back(&dir, at_any_price))
+        let others = Record::all(root).unwrap_or_default().into_iter();
+        let others: Vec<Edit> = others
+            .filter(|other| other.service != self.service)
+            .flat_map(|other| other.edits)
+            .collect();
+        let done: Vec<Result<()>> = self
+            .edits
+            .iter()
+            .rev()
+            .map(
+                |edit| match others.iter().any(|other| other.is_same(edit)) {
+                    true => edit.let_go(&dir),
+                    false => edit.put_back(&dir, at_any_price),
+                },
+            )
+            .collect();
+        done.into_iter().collect()
     }
 
     /// Forgets the change.

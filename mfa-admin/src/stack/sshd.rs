@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use mfa_core::paths::Root;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::edit::Planned;
-use super::keeper::systemd_runs;
-use crate::doctor::sshd::{SSHD, Settings, settings};
+use super::keeper::{SYSTEMCTL, systemd_runs};
+use crate::doctor::sshd::{SSHD, Settings, files, settings};
 
 /// Its name comes before all others: sshd takes the first value that it reads (sshd_config(5)).
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-pam_mfa.conf";
@@ -71,8 +72,8 @@ impl Now {
     /// The drop-in.
     ///
     /// # Errors
-    /// It is there already, or somebody set `AuthenticationMethods`.
-    pub fn drop_in(&self) -> Result<Planned> {
+    /// It is there already; or the configuration decides about methods in a way that is its admin's.
+    pub fn drop_in(&self, root: &Root) -> Result<Planned> {
         ensure!(
             !Path::new(DROP_IN).exists(),
             "{DROP_IN} is there already: look at it, and remove it"
@@ -83,6 +84,18 @@ impl Now {
              \"sshd\" in pam.md for what it has to say; then run: mfa-admin doctor sshd",
             self.methods()
         );
+        ensure!(
+            !self.is("usepam", "no"),
+            "UsePAM is no: with it other people may get in, and by other passwords. Set UsePAM yes first, and \
+             look who does"
+        );
+        // For whom which method counts is more than can be told from one question.
+        if let Some(place) = files::methods_in_blocks(&files::read(root)) {
+            bail!(
+                "{place} is in a Match block, and says how some people get in. Put the lines there by hand: \
+                 see \"sshd\" in pam.md; then run: mfa-admin doctor sshd"
+            );
+        }
         let text = format!(
             "# To undo: mfa-admin stack disable sshd\n\
              UsePAM yes\n\
@@ -173,11 +186,10 @@ pub fn reload() -> Result<()> {
     }
 }
 
-/// Debian calls it ssh, others sshd. One that does not run, or starts anew for each connection, needs
-/// nothing.
+/// Debian calls it ssh, others sshd. One that starts anew for each connection needs nothing.
 fn reload_unit() -> Result<()> {
     let systemctl = |arguments: &[&str]| {
-        let mut command = Command::new("systemctl");
+        let mut command = Command::new(SYSTEMCTL);
         command
             .args(arguments)
             .stdout(Stdio::null())
@@ -196,7 +208,7 @@ fn reload_unit() -> Result<()> {
             );
             Ok(())
         }
-        None => Ok(()),
+        None => reload_process(),
     }
 }
 

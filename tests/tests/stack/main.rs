@@ -1,5 +1,6 @@
 //! `mfa-admin stack`: a change that puts itself back unless somebody has shown that it works.
 
+mod attacked;
 mod killed;
 mod refused;
 mod sshd;
@@ -120,7 +121,7 @@ fn a_change_that_nobody_confirms_puts_itself_back() {
         "--confirm-within=2s",
     ];
     let mut terminal = machine.spawn_pty("root", &words);
-    terminal.expect("restart of the machine nobody would");
+    terminal.expect("a restart of the machine ends the wait");
     drop(terminal);
     wait_for_the_keeper(&machine);
     assert_eq!(files(&machine), before);

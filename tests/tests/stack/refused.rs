@@ -5,7 +5,7 @@ use mfa_tests::{machine::Machine, need_root};
 use crate::{LONG, enable, files, machine, stack};
 
 /// What a machine is like, the service, and what is said.
-const CASES: [(&str, &str, &str); 16] = [
+const CASES: [(&str, &str, &str); 22] = [
     ("", "nosuch", "there is no PAM service nosuch"),
     ("", "../su", "no name of a PAM service"),
     (
@@ -54,7 +54,7 @@ const CASES: [(&str, &str, &str); 16] = [
     (
         "printf 'auth required pam_unix.so\\nauth required pam_deny.so\\n' >/etc/pam.d/x",
         "x",
-        "nobody would get in",
+        "nobody gets in, whatever he types",
     ),
     (
         "sed -i '/common-auth/a auth required pam_mfa.so' /etc/pam.d/su",
@@ -65,6 +65,40 @@ const CASES: [(&str, &str, &str); 16] = [
         "sed -i '/common-auth/a auth required pam_mfa.so' /etc/pam.d/su",
         "su-l",
         "in the stack of su-l already (/etc/pam.d/su:",
+    ),
+    (
+        "echo 'auth include login' >/etc/pam.d/hyprlock",
+        "login",
+        "hyprlock reads /etc/pam.d/login",
+    ),
+    (
+        "ln -s login /etc/pam.d/swaylock",
+        "login",
+        "swaylock reads /etc/pam.d/login",
+    ),
+    (
+        "echo 'auth required pam_unix.so' >/etc/pam.d/a+b",
+        "a+b",
+        "no name of a PAM service",
+    ),
+    (
+        "sed -i '/^auth/a auth required pam_mfa.so' /etc/pam.d/su-l",
+        "su",
+        "in the stack of su-l already",
+    ),
+    // It jumps over one line, and would jump to ours.
+    (
+        "cp /etc/pam.d/su /etc/pam.d/base; sed -i '/^@include/!d' /etc/pam.d/base
+         printf 'auth [success=2 default=ignore] pam_succeed_if.so user = bob\\n@include one\\n\
+         auth [default=1] pam_permit.so\\nauth requisite pam_deny.so\\n' >/etc/pam.d/outer
+         echo 'auth requisite pam_unix.so' >/etc/pam.d/one",
+        "one",
+        "outer would not be safe",
+    ),
+    (
+        "printf 'auth required pam_unix.so # \\351\\n' >/etc/pam.d/x",
+        "x",
+        "cannot read /etc/pam.d/x",
     ),
 ];
 

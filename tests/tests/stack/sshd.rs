@@ -137,6 +137,19 @@ fn what_sshd_would_not_do_is_put_back_at_once() {
             "sed -i '/^Include/d' /etc/ssh/sshd_config",
             "another line of sshd's configuration counts more",
         ),
+        (
+            "printf 'Match User carol\\nPasswordAuthentication no\\n' >/etc/ssh/sshd_config.d/mine.conf",
+            "/etc/ssh/sshd_config.d/mine.conf:2 is in a Match block",
+        ),
+        (
+            "printf 'Match Address 192.0.2.0/24\\nAuthenticationMethods publickey,password\\n' \
+             >>/etc/ssh/sshd_config",
+            "is in a Match block",
+        ),
+        (
+            "echo 'UsePAM no' >/etc/ssh/sshd_config.d/mine.conf",
+            "UsePAM is no",
+        ),
         ("echo Nonsense >>/etc/ssh/sshd_config", "Run: sshd -t"),
         (
             "touch /etc/ssh/sshd_config.d/00-pam_mfa.conf",
@@ -151,4 +164,18 @@ fn what_sshd_would_not_do_is_put_back_at_once() {
         wait_for_the_keeper(&machine);
         assert_eq!(files(&machine), before, "{change}");
     }
+}
+
+#[test]
+fn an_account_that_logs_in_unattended_may_be_left_out_before() {
+    need_root!();
+    need!(SSHD);
+    let (machine, _) = machine();
+    let sshd = start(&machine);
+    let keyed = ["-i", sshd.authorize_key("alice")];
+    let exempt = "Match User alice\n    AuthenticationMethods publickey\n";
+    machine.write("/etc/ssh/sshd_config.d/backup.conf", exempt, "0644");
+    enable(&machine, &["sshd", LONG]).ok();
+    wait_until_it_listens(&sshd, 2);
+    give(ssh(&sshd, &keyed), &[]);
 }

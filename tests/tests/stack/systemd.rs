@@ -256,3 +256,43 @@ fn sshd_is_reloaded_as_a_service() {
         .ok();
     assert_eq!(methods(), "publickey,password");
 }
+
+#[test]
+fn one_that_ends_takes_nothing_from_the_next() {
+    need_root!();
+    need!(SYSTEMD);
+    let (machine, _) = machine();
+    machine.sh(PREPARE);
+    let booted = Booted::start(&machine);
+    for _ in 0..8 {
+        booted.stack(&["enable", "su", "--yes", LONG]).ok();
+        let old = booted.keeper("MainPID");
+        booted.stack(&["disable", "su", "--yes"]).ok();
+        booted.stack(&["enable", "su", "--yes", LONG]).ok();
+        booted
+            .run(&["tail", "-s", "0.02", "-f", "/dev/null", "--pid", &old])
+            .ok();
+        assert_eq!(booted.keeper("UnitFileState"), "enabled");
+        booted.stack(&["disable", "su", "--yes"]).ok();
+    }
+    // Whoever kills it ends no wait.
+    booted.stack(&["enable", "su", "--yes", LONG]).ok();
+    let old = booted.keeper("MainPID");
+    booted.run(&["kill", &old]).ok();
+    while ["0", old.as_str()].contains(&booted.keeper("MainPID").as_str()) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let waits = booted.stack(&["status"]).ok().stdout;
+    assert!(waits.contains("waits for a login"), "{waits}");
+    // A unit that does not do its work is found out before anything is changed.
+    booted.stack(&["disable", "su", "--yes"]).ok();
+    let before = machine.read(SU);
+    machine.sh("sed -i 's,^ExecStart=.*,ExecStart=/bin/true,' /usr/lib/systemd/system/mfa-admin-stack@.service");
+    booted.run(&["systemctl", "daemon-reload"]).ok();
+    let refused = booted
+        .stack(&["enable", "su", "--yes", LONG])
+        .failed()
+        .stderr;
+    assert!(refused.contains("nobody waits to put it back"), "{refused}");
+    assert_eq!(machine.read(SU), before);
+}

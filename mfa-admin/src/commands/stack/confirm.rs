@@ -5,25 +5,40 @@ use mfa_core::paths::Root;
 use mfa_core::proof;
 
 use crate::cli::StackConfirm;
+use crate::doctor;
+use crate::stack::edit::Edit;
 use crate::stack::keeper;
 use crate::stack::record::{self, Record};
 use crate::time;
 
 /// Lets a change stay, once a login with a code has shown that it works.
 pub fn run(root: &Root, options: &StackConfirm) -> Result<()> {
-    let _lock = record::lock(root)?;
+    let lock = record::lock(root)?;
     let mut record = wanted(root, options.service.as_deref())?;
     let service = record.service.clone();
+    let seen = doctor::examine(root, Some(&service)).services;
     ensure!(
-        proof::is_there(root, &service),
+        record.edits.iter().all(Edit::stands) && seen.iter().all(|service| service.asks),
+        "the change to {service} is not there any more as it was made. Undo what is left of it: mfa-admin \
+         stack disable {service}"
+    );
+    ensure!(
+        record
+            .proofs
+            .iter()
+            .any(|service| proof::is_there(root, service)),
         "nobody has logged in by {service} with a code since the change. Do that from another terminal, \
          then confirm again; it is put back at {}",
         time::local(record.until)
     );
     record.confirmed = true;
     record.save(root)?;
-    proof::forget(root, &service);
+    record
+        .proofs
+        .iter()
+        .for_each(|service| proof::forget(root, service));
     keeper::release(&service);
+    drop(lock);
     super::super::tell(&format!(
         "{service} asks for a code from now on. To undo: mfa-admin stack disable {service}"
     ))

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use mfa_core::paths::Root;
-use pam_stack::Stack;
+use pam_stack::{Entry, Stack};
 
 use crate::cli::StackDisable;
 use crate::doctor::stack::is_ours;
@@ -15,12 +15,14 @@ use crate::terminal::Terminal;
 pub fn run(root: &Root, options: &StackDisable) -> Result<()> {
     let service = &options.service;
     let Some(record) = Record::load(root, service)? else {
-        bail!("{}", not_by_us(root, service));
+        match our_line(root, service) {
+            None => bail!("{service} does not ask for a code, so there is nothing to undo"),
+            Some(entry) => bail!("{}", not_by_us(&entry)),
+        }
     };
     let mut terminal = Terminal::new(Stream::Out)?;
-    let dir = Record::dir(root, service);
     for edit in &record.edits {
-        let (now, back) = edit.seen(&dir)?;
+        let (now, back) = edit.seen()?;
         super::show(&mut terminal, edit, &now, &back)?;
     }
     if !options.yes {
@@ -29,22 +31,30 @@ pub fn run(root: &Root, options: &StackDisable) -> Result<()> {
     let lock = record::lock(root)?;
     super::put_back(root, &lock, &record, false)?;
     keeper::release(service);
-    terminal.say(&format!("{service} asks for no code any more."))?;
+    drop(lock);
+    terminal.say(&match our_line(root, service) {
+        None => format!("{service} asks for no code any more."),
+        Some(entry) => format!(
+            "It is undone, but {service} still asks: {}",
+            not_by_us(&entry)
+        ),
+    })?;
     Ok(())
 }
 
-fn not_by_us(root: &Root, service: &str) -> String {
+fn our_line(root: &Root, service: &str) -> Option<Entry> {
     let stack = Stack::read(&root.below(""), service).ok();
-    let line = stack.and_then(|stack| stack.entries.into_iter().find(is_ours));
-    match line {
-        None => format!("{service} does not ask for a code, so there is nothing to undo"),
-        Some(entry) if entry.file.ends_with("common-auth") => format!(
-            "pam-auth-update put pam_mfa.so into {}: run pam-auth-update --disable mfa",
-            entry.file.display()
-        ),
-        Some(entry) => format!(
-            "pam_mfa.so was put into {} by hand (line {}): take it out there",
-            entry.file.display(),
+    stack.and_then(|stack| stack.entries.into_iter().find(is_ours))
+}
+
+fn not_by_us(entry: &Entry) -> String {
+    let file = entry.file.display();
+    match entry.file.ends_with("common-auth") {
+        true => {
+            format!("pam-auth-update put pam_mfa.so into {file}: run pam-auth-update --disable mfa")
+        }
+        false => format!(
+            "pam_mfa.so was put into {file} by hand (line {}): take it out there",
             entry.line
         ),
     }

@@ -32,16 +32,19 @@ pub fn run(root: &Root, options: &StackEnable) -> Result<()> {
         terminal.say("")?;
         super::agreed(&mut terminal, "Change this?")?;
     }
+    let lock = record::lock(root)?;
+    // Another one may have come first.
+    check_no_other(root, service)?;
     let (record, keeper) = begin(root, options, &plan)?;
     if let Err(error) = carry_out(root, service, &plan) {
-        let undone =
-            record::lock(root).and_then(|lock| super::put_back(root, &lock, &record, true));
-        keeper::release(service);
+        let undone = super::put_back(root, &lock, &record, true);
         undone.context(
             "the change failed, and could not be put back. It is tried again in a while",
         )?;
+        keeper::release(service);
         return Err(error.context("everything was put back as it was"));
     }
+    drop(lock);
     terminal.say(&told(&record, keeper))?;
     Ok(())
 }
@@ -61,9 +64,6 @@ fn check_no_other(root: &Root, service: &str) -> Result<()> {
 
 /// From here on there is a way back: the old files, the record of the change, and who waits.
 fn begin(root: &Root, options: &StackEnable, plan: &Plan) -> Result<(Record, Keeper)> {
-    let _lock = record::lock(root)?;
-    // Another one may have come first.
-    check_no_other(root, &options.service)?;
     let dir = Record::dir(root, &options.service);
     Dir::make_path(&dir, Privacy::Private)?;
     plan.edits
@@ -76,6 +76,7 @@ fn begin(root: &Root, options: &StackEnable, plan: &Plan) -> Result<(Record, Kee
         within,
         until: time::now().saturating_add_unsigned(within),
         confirmed: false,
+        proofs: plan.proofs.clone(),
         edits: plan
             .edits
             .iter()
@@ -83,7 +84,7 @@ fn begin(root: &Root, options: &StackEnable, plan: &Plan) -> Result<(Record, Kee
             .collect(),
     };
     record.save(root)?;
-    match keeper::start(&record.service) {
+    match keeper::start(root, &record.service, record.id) {
         Ok(keeper) => Ok((record, keeper)),
         Err(error) => {
             record.put_back(root, true)?;
@@ -95,16 +96,15 @@ fn begin(root: &Root, options: &StackEnable, plan: &Plan) -> Result<(Record, Kee
 }
 
 fn carry_out(root: &Root, service: &str, plan: &Plan) -> Result<()> {
-    let _lock = record::lock(root)?;
-    let waits = Record::load(root, service)?.is_some();
-    ensure!(waits, "the time was over before the change was made");
     plan.edits.iter().try_for_each(|planned| planned.make())?;
     if let Some(sshd) = &plan.sshd {
         sshd.check_after()?;
         sshd::reload()?;
     }
     // A login from before proves nothing.
-    proof::wait_for(root, service)?;
+    plan.proofs
+        .iter()
+        .try_for_each(|service| proof::wait_for(root, service))?;
     let report = doctor::examine(root, Some(service));
     let asks = report
         .services
@@ -122,7 +122,7 @@ fn told(record: &Record, keeper: Keeper) -> String {
     let restart = match keeper {
         Keeper::Systemd => "after a restart of the machine it has as much time again",
         Keeper::Process => {
-            "after a restart of the machine nobody would put it back,\nfor there is no systemd that could"
+            "a restart of the machine ends the wait:\nthen nobody puts it back but you, by mfa-admin stack disable"
         }
     };
     format!(

@@ -9,6 +9,7 @@ mod wait;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use mfa_core::lock::Lock;
 use mfa_core::paths::Root;
 use mfa_core::proof;
 use nix::unistd::geteuid;
@@ -16,7 +17,7 @@ use similar::TextDiff;
 
 use crate::cli::StackCommand;
 use crate::stack::edit::Edit;
-use crate::stack::record::{Lock, Record};
+use crate::stack::record::Record;
 use crate::stack::sshd;
 use crate::terminal::Terminal;
 
@@ -38,6 +39,9 @@ pub fn run(root: &Root, command: &StackCommand) -> Result<()> {
 
 /// Shows a change as diff(1) does with `-u`.
 fn show(terminal: &mut Terminal, edit: &Edit, old: &str, new: &str) -> Result<()> {
+    if old == new {
+        return Ok(());
+    }
     let path = edit.path.display().to_string();
     let diff = TextDiff::from_lines(old, new);
     let text = diff.unified_diff().header(&path, &path).to_string();
@@ -66,6 +70,9 @@ fn put_back(root: &Root, _: &Lock, record: &Record, at_any_price: bool) -> Resul
             "everything is put back, but sshd has not read it yet. Mend this, then try again",
         )?;
     }
-    proof::forget(root, &record.service);
+    record
+        .proofs
+        .iter()
+        .for_each(|service| proof::forget(root, service));
     record.forget(root)
 }

@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 
 use anyhow::{Context, Result};
 use mfa_core::paths::Root;
+use mfa_core::proof;
 
 use crate::doctor::{self, Service};
 use crate::stack::record::Record;
@@ -15,20 +16,28 @@ pub fn run(root: &Root) -> Result<()> {
     let report = doctor::examine(root, None);
     let lines = report.services.iter().map(|service| {
         let record = records.iter().find(|record| record.service == service.name);
-        format!("{:<12} {}\n", service.name, state(service, record))
+        format!("{:<12} {}\n", service.name, state(root, service, record))
     });
     let text: String = lines.collect();
     let written = stdout().write_all(text.as_bytes());
     written.context("cannot write to standard output")
 }
 
-fn state(service: &Service, record: Option<&Record>) -> String {
+fn state(root: &Root, service: &Service, record: Option<&Record>) -> String {
     let asks = match (&service.line, service.asks) {
         (None, _) => "asks for no code",
         (Some(_), true) => "asks for a code",
         (Some(_), false) => "lets in without a code: see mfa-admin doctor",
     };
     match (record, &service.line) {
+        (Some(record), _)
+            if !record.confirmed && !proof::is_announced(root, &record.service, record.id) =>
+        {
+            format!(
+                "{asks}; nobody waits to put it back: mfa-admin stack disable {}",
+                record.service
+            )
+        }
         (Some(record), _) if !record.confirmed => format!(
             "{asks}; waits for a login, then for: mfa-admin stack confirm {} (until {})",
             record.service,

@@ -1,17 +1,19 @@
 //! `mfa-admin stack wait`: lives in the background, and puts back what nobody confirms.
 
-use std::io::{Write, stderr, stdout};
+use std::fs;
+use std::io::{Write, stderr};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use mfa_core::fault::Fault;
 use mfa_core::paths::Root;
 use mfa_core::proof;
-use nix::sys::signal::SigSet;
-use nix::unistd::setsid;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{Pid, setsid};
 
 use crate::cli::StackWait;
-use crate::stack::keeper::{self, WAITING};
+use crate::stack::keeper;
 use crate::stack::record::{self, Record};
 
 /// How often it looks whether it is still needed.
@@ -31,11 +33,13 @@ pub fn run(root: &Root, options: &StackWait) -> Result<()> {
     // signals back, and a machine that is shut down must not wait for us.
     let _ = setsid();
     SigSet::empty().thread_set_mask()?;
-    // Without proof nobody can confirm, which is no reason not to wait.
-    if !proof::is_awaited(root, service) {
-        let _ = proof::wait_for(root, service);
+    // After a restart. Without proof nobody can confirm, which is no reason not to wait.
+    for service in &record.proofs {
+        if !proof::is_awaited(root, service) {
+            let _ = proof::wait_for(root, service);
+        }
     }
-    let _ = writeln!(stdout(), "{WAITING}");
+    let _ = proof::announce(root, service, record.id);
     let end = Instant::now() + Duration::from_secs(record.within);
     // A record that cannot be read now may be read later.
     while !matches!(waiting(root, service, Some(record.id)), Ok(None)) {
@@ -51,17 +55,34 @@ pub fn run(root: &Root, options: &StackWait) -> Result<()> {
             sleep(RETRY);
         }
     }
-    keeper::release(service);
+    // A new change may have come meanwhile, and need it.
+    let _lock = record::lock(root)?;
+    if waiting(root, service, None)?.is_none() {
+        keeper::release(service);
+    }
     Ok(())
 }
 
 fn time_is_over(root: &Root, record: &Record) -> Result<()> {
-    let lock = record::lock(root)?;
+    let lock = match record::lock(root) {
+        Err(Fault::Busy { pid: Some(pid), .. }) => {
+            end(pid)?;
+            record::lock(root)?
+        }
+        lock => lock?,
+    };
     // It may have been confirmed this instant.
     match waiting(root, &record.service, Some(record.id))? {
         Some(record) => super::put_back(root, &lock, &record, true),
         None => Ok(()),
     }
+}
+
+/// One of us that was stopped must not hold up the way back.
+fn end(pid: u32) -> Result<()> {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm"))?;
+    ensure!(name.trim() == "mfa-admin", "process {pid} holds the lock");
+    Ok(kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGKILL)?)
 }
 
 /// The change, while it is neither undone nor confirmed.

@@ -1,5 +1,6 @@
 //! The files of sshd_config(5): where a setting stands. What holds is for sshd itself to say.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,32 @@ pub fn place(lines: &[Line], keyword: &str, value: &str) -> String {
     found.map_or_else(String::new, |line| {
         format!(" ({}:{})", line.file.display(), line.number)
     })
+}
+
+/// Keywords that say how somebody gets in.
+const METHODS: [&str; 5] = [
+    "authenticationmethods",
+    "challengeresponseauthentication",
+    "kbdinteractiveauthentication",
+    "passwordauthentication",
+    "pubkeyauthentication",
+];
+
+/// `FILE:LINE` of the first such keyword in a `Match` block, but for `AuthenticationMethods publickey`, by
+/// which accounts that log in unattended are left out.
+pub fn methods_in_blocks(lines: &[Line]) -> Option<String> {
+    let mut files = HashSet::new();
+    let mut in_blocks = lines.iter().filter(|line| {
+        if line.keyword == "match" {
+            files.insert(&line.file);
+        }
+        files.contains(&line.file)
+    });
+    let found = in_blocks.find(|line| {
+        METHODS.contains(&&*line.keyword)
+            && !(line.keyword == "authenticationmethods" && line.values == ["publickey"])
+    });
+    found.map(|line| format!("{}:{}", line.file.display(), line.number))
 }
 
 /// `Match` blocks for an address, a host, a port: `sshd -T` is asked about one connection.

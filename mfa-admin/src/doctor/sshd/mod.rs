@@ -1,6 +1,6 @@
 //! sshd: whether it asks PAM, in a way in which a code can be given.
 
-mod files;
+pub mod files;
 mod judge;
 
 use std::collections::HashSet;
