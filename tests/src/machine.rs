@@ -207,6 +207,8 @@ impl Machine {
         let module = module.to_str().expect("a path in UTF-8");
         self.copy_in(&locate::module(), module, "0644");
         self.copy_in(&locate::admin(), "/usr/sbin/mfa-admin", "0755");
+        let witness = "/usr/libexec/mfa-admin/pam-witness";
+        self.copy_in(&locate::witness(), witness, "0755");
     }
 
     /// Copies a file into the machine.
