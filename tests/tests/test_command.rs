@@ -233,13 +233,15 @@ fn lines_of_other_files_have_their_place_and_those_that_are_missing_are_named() 
          @include mine\n\
          auth substack gone\n\
          account required pam_faildelay.so\n\
-         -account required pam_neither.so\n",
+         -account required pam_neither.so\n\
+         account include odd\n",
     );
     machine.write(
         "/etc/pam.d/mine",
         "auth optional pam_permit.so\n\nauth include \\\n  other-one\naccount required pam_permit.so\n",
         "0644",
     );
+    machine.write("/etc/pam.d/odd", "auht required pam_permit.so\n", "0644");
     machine.write(
         "/etc/pam.d/other-one",
         "auth required pam_mfa.so\naccount required pam_deny.so\n",
@@ -253,6 +255,7 @@ fn lines_of_other_files_have_their_place_and_those_that_are_missing_are_named() 
          /opt/pam_permit.so (/etc/pam.d/try:2): cannot be loaded (for libpam that is module_unknown)\n\
          pam_faildelay.so (/etc/pam.d/try:6): is not made for this (for libpam that is module_unknown)\n\
          pam_neither.so (/etc/pam.d/try:7): cannot be loaded (for libpam that is module_unknown)\n\
+         /etc/pam.d/odd:1: not understood; libpam refuses there\n\
          /etc/pam.d/try:5: not understood; libpam refuses there\n\
          pam_permit.so (/etc/pam.d/mine:1): success\n\
          pam_mfa.so (/etc/pam.d/other-one:1) asks\n\
