@@ -339,6 +339,16 @@ fn a_module_that_ends_its_process_is_named() {
 }
 
 #[test]
+fn more_lines_than_can_be_followed_are_not_tried() {
+    need_root!();
+    let (machine, _) = machine(&"auth required pam_permit.so\n".repeat(257));
+    let (status, shown) = tried(&machine, "alice", &[]);
+    let refused =
+        "\nmfa-admin: the service has more lines than can be followed. Nothing was tried\n";
+    assert!(status == 1 && shown.ends_with(refused), "{shown}");
+}
+
+#[test]
 fn root_is_told_that_others_are_not_root() {
     need_root!();
     let (machine, _) = Machine::with_alice();

@@ -52,7 +52,9 @@ impl View {
                 }
                 self.lines.push((kind, line));
             }
-            Event::TooMany => bail!("the service has more lines than can be followed"),
+            Event::TooMany => {
+                bail!("the service has more lines than can be followed. Nothing was tried")
+            }
             Event::Called(line) => {
                 self.all_are_loaded(terminal)?;
                 self.current = Some(line);
