@@ -16,6 +16,7 @@ export MAKEFLAGS += --no-print-directory
 build:
 	$(CARGO) build --locked --release -p pam_mfa
 	$(CARGO) build --locked --release -p mfa-admin
+	$(CARGO) build --locked --release -p pam-witness
 
 demo:
 	@scripts/need-linker

@@ -44,6 +44,8 @@ pub enum Command {
     Status(Status),
     /// Tell whether services really ask for a code, and what is wrong
     Doctor(Doctor),
+    /// Log in for a try, without a session, and see what each module says
+    Test(Test),
     /// Have a service ask for a code, in a way that puts itself back
     #[command(subcommand)]
     Stack(StackCommand),
@@ -166,6 +168,21 @@ pub struct Doctor {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// The options of `test`.
+#[derive(Args)]
+pub struct Test {
+    /// The login name
+    pub user: String,
+
+    /// The PAM service, such as sshd
+    #[arg(long, value_name = "NAME", default_value = "login", value_parser = service)]
+    pub service: String,
+
+    /// The address from which the login comes (PAM_RHOST)
+    #[arg(long, value_name = "ADDRESS")]
+    pub rhost: Option<String>,
 }
 
 /// The options of `init`.

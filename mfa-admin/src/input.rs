@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{FlushArg, tcflush};
+use nix::sys::termios::{FlushArg, LocalFlags, SetArg, Termios, tcflush, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 /// What somebody types to break off. Ctrl-Z, too: it would leave secrets on the screen.
@@ -52,9 +52,15 @@ impl Input {
         let _ = tcflush(stdin(), FlushArg::TCIFLUSH);
     }
 
+    /// The next line; see [`Self::bytes`].
+    pub fn line(&mut self) -> io::Result<Option<Zeroizing<String>>> {
+        let line = self.bytes()?;
+        Ok(line.map(|line| Zeroizing::new(String::from_utf8_lossy(&line).into_owned())))
+    }
+
     /// The next line without its end; `None` if there is none, or somebody broke off. Of a line
     /// that is too long for an answer, enough is kept to see that it is.
-    pub fn line(&mut self) -> io::Result<Option<Zeroizing<String>>> {
+    pub fn bytes(&mut self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let mut line = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
         loop {
             match self.byte()? {
@@ -65,14 +71,21 @@ impl Input {
                 None => break,
             }
         }
-        Ok(Some(Zeroizing::new(
-            String::from_utf8_lossy(&line).into_owned(),
-        )))
+        Ok(Some(line))
+    }
+
+    /// Has the terminal show nothing of what is typed, and forget what was typed before.
+    pub fn hide(&self) -> io::Result<Hidden> {
+        let before = tcgetattr(stdin())?;
+        let mut hiding = before.clone();
+        hiding.local_flags.remove(LocalFlags::ECHO);
+        tcsetattr(stdin(), SetArg::TCSAFLUSH, &hiding)?;
+        Ok(Hidden(before))
     }
 
     /// Byte by byte, so that no typed code stays behind in a buffer.
     fn byte(&mut self) -> io::Result<Option<u8>> {
-        if !self.wait()? {
+        if !self.wait_for(stdin())? {
             return Ok(None);
         }
         let mut byte = Zeroizing::new([0; 1]);
@@ -84,10 +97,9 @@ impl Input {
     }
 
     /// Whether there is something to read, rather than a signal.
-    fn wait(&self) -> io::Result<bool> {
-        let stdin = stdin();
+    pub fn wait_for(&self, source: impl AsFd) -> io::Result<bool> {
         let mut both = [
-            PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+            PollFd::new(source.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
         ];
         loop {
@@ -99,5 +111,15 @@ impl Input {
         }
         let [_, signals] = &both;
         Ok(!signals.any().unwrap_or(false))
+    }
+}
+
+/// While there is one, nothing that is typed is shown.
+pub struct Hidden(Termios);
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // A terminal that takes nothing is not there any more.
+        let _ = tcsetattr(stdin(), SetArg::TCSANOW, &self.0);
     }
 }

@@ -30,6 +30,7 @@ mod stack;
 mod stream;
 mod terminal;
 mod time;
+mod trial;
 mod verify;
 
 use std::io::Write;

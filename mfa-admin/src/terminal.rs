@@ -1,6 +1,7 @@
 //! Talking to a person: pages that can be cleared away again, and questions.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, anyhow};
 use mfa_core::user::shown;
@@ -80,6 +81,28 @@ impl Terminal {
             self.say("")?;
         }
         Ok(answer)
+    }
+
+    /// Asks for a module of PAM: takes any bytes, and shows nothing of them if they are to be hidden.
+    pub fn ask_for_module(
+        &mut self,
+        prompt: &str,
+        hidden: bool,
+    ) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let hiding = hidden.then(|| self.input.hide()).transpose()?;
+        write!(self.stream, "{prompt}")?;
+        self.stream.flush()?;
+        let answer = self.input.bytes()?;
+        drop(hiding);
+        if answer.is_none() || hidden {
+            self.say("")?;
+        }
+        Ok(answer)
+    }
+
+    /// Waits until there is something to read, or the end of it; false if somebody broke off.
+    pub fn wait_for(&self, source: impl AsFd) -> io::Result<bool> {
+        self.input.wait_for(source)
     }
 
     /// The last chance before something is changed for a user: fails if somebody broke off while

@@ -52,6 +52,14 @@ impl Code {
     /// The module has nothing to say.
     pub const IGNORE: Code = Code(25);
 
+    /// What libpam gives this number.
+    pub fn new(number: i32) -> Option<Code> {
+        let number = u8::try_from(number).ok();
+        number
+            .filter(|number| usize::from(*number) < NAMES.len())
+            .map(Code)
+    }
+
     /// All but `incomplete`, after which libpam is called again.
     pub fn all() -> impl Iterator<Item = Code> {
         (0..31).map(Code)

@@ -1,5 +1,5 @@
 //! Reads the `auth` part of a PAM service as libpam does, and tells what it can come to, whatever its
-//! modules say.
+//! modules say. Of the `account` part it reads which line stands where.
 //!
 //! [`Stack::read`] takes in files (pam.conf(5)), [`Stack::way_in`] walks them.
 
@@ -26,12 +26,12 @@ pub use code::Code;
 pub use control::{Action, Control};
 pub use walk::Step;
 
-/// The `auth` lines of a service, with everything that they take in.
+/// The `auth` lines of a service (or the `account` lines), with everything that they take in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
     /// In the order in which libpam goes through them.
     pub entries: Vec<Entry>,
-    /// Lines of other types than `auth`, which decide about no password and no code.
+    /// Lines of other types, which for an `auth` stack decide about no password and no code.
     pub elsewhere: Vec<Entry>,
     /// Every file that was read, each once.
     pub files: Vec<PathBuf>,

@@ -31,13 +31,25 @@ impl Stack {
     /// Neither the service nor `other` has a file, or one of the two cannot be read to its end: libpam
     /// refuses every login then.
     pub fn read(root: &Path, service: &str) -> io::Result<Stack> {
-        Stack::read_from(
-            Source {
-                root,
-                instead: None,
-            },
-            service,
-        )
+        let source = Source {
+            root,
+            instead: None,
+            kind: Kind::Auth,
+        };
+        Stack::read_from(source, service)
+    }
+
+    /// The `account` stack: which line stands where. [`Stack::way_in`] is not for it.
+    ///
+    /// # Errors
+    /// As for [`Stack::read`].
+    pub fn read_account(root: &Path, service: &str) -> io::Result<Stack> {
+        let source = Source {
+            root,
+            instead: None,
+            kind: Kind::Account,
+        };
+        Stack::read_from(source, service)
     }
 
     /// The same, if this were the text of that file (by its absolute path).
@@ -45,8 +57,12 @@ impl Stack {
     /// # Errors
     /// As for [`Stack::read`].
     pub fn read_if(root: &Path, service: &str, file: &Path, text: &str) -> io::Result<Stack> {
-        let instead = Some((file, text));
-        Stack::read_from(Source { root, instead }, service)
+        let source = Source {
+            root,
+            instead: Some((file, text)),
+            kind: Kind::Auth,
+        };
+        Stack::read_from(source, service)
     }
 
     fn read_from(source: Source, service: &str) -> io::Result<Stack> {
@@ -77,6 +93,28 @@ struct Source<'s> {
     root: &'s Path,
     /// A file, and the text that is taken for its own.
     instead: Option<(&'s Path, &'s str)>,
+    /// Which lines are wanted.
+    kind: Kind,
+}
+
+/// The type of a line (pam.conf(5)).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Auth,
+    Account,
+    /// `session` and `password`.
+    Other,
+}
+
+impl Kind {
+    fn parse(word: &str) -> Option<Kind> {
+        match word {
+            "auth" => Some(Kind::Auth),
+            "account" => Some(Kind::Account),
+            "session" | "password" => Some(Kind::Other),
+            _ => None,
+        }
+    }
 }
 
 fn load(source: Source, service: &str) -> io::Result<Stack> {
@@ -85,7 +123,12 @@ fn load(source: Source, service: &str) -> io::Result<Stack> {
         elsewhere: Vec::new(),
         files: Vec::new(),
     };
-    take_in(source, service, Place { level: 0, depth: 0 }, &mut stack)?;
+    let place = Place {
+        level: 0,
+        depth: 0,
+        wanted: false,
+    };
+    take_in(source, service, place, &mut stack)?;
     Ok(stack)
 }
 
@@ -96,9 +139,11 @@ struct Place {
     level: usize,
     /// In how many files.
     depth: usize,
+    /// Whether by a line of the type that is wanted.
+    wanted: bool,
 }
 
-/// Adds the `auth` lines of a file, and of what it takes in.
+/// Adds the lines that are wanted of a file, and of what it takes in.
 fn take_in(source: Source, name: &str, place: Place, stack: &mut Stack) -> io::Result<()> {
     if place.depth >= DEEPEST || stack.entries.len() >= MOST {
         return Err(io::Error::other("files take in one another"));
@@ -130,18 +175,20 @@ fn take_in(source: Source, name: &str, place: Place, stack: &mut Stack) -> io::R
             continue;
         }
         let kind = kind.strip_prefix('-').unwrap_or(kind).to_ascii_lowercase();
-        let known = kind == "auth";
-        match kind.as_str() {
-            "account" | "session" | "password" => {
-                let control = Control::parse(words.next().unwrap_or_default());
-                if let Some(module) = words.next() {
-                    let what = What::Module(module.to_owned(), words.map(str::to_owned).collect());
-                    stack.elsewhere.push(entry(what, control, place.level));
-                }
-                continue;
+        let known = Kind::parse(&kind);
+        // What libpam does not know refuses in the place of what is wanted here, or else of the most
+        // sensitive type.
+        let taken_for = match place.wanted {
+            true => source.kind,
+            false => Kind::Auth,
+        };
+        if known.unwrap_or(taken_for) != source.kind {
+            let control = Control::parse(words.next().unwrap_or_default());
+            if let (Some(_), Some(module)) = (known, words.next()) {
+                let what = What::Module(module.to_owned(), words.map(str::to_owned).collect());
+                stack.elsewhere.push(entry(what, control, place.level));
             }
-            // The most sensitive type is what libpam takes any other for; it refuses in its place.
-            _ => {}
+            continue;
         }
         let control = words.next().unwrap_or_default();
         let target = words.next();
@@ -153,7 +200,11 @@ fn take_in(source: Source, name: &str, place: Place, stack: &mut Stack) -> io::R
                         .entries
                         .push(entry(What::Substack, Control::NO, place.level));
                 }
-                let deeper = Place { level, ..deeper };
+                let deeper = Place {
+                    level,
+                    wanted: true,
+                    ..deeper
+                };
                 let taken = target.map(|name| take_in(source, name, deeper, stack));
                 if !matches!(taken, Some(Ok(()))) {
                     stack
@@ -169,8 +220,8 @@ fn take_in(source: Source, name: &str, place: Place, stack: &mut Stack) -> io::R
             (_, Some(module)) => {
                 let arguments = words.map(str::to_owned).collect();
                 let what = match known {
-                    true => What::Module(module.to_owned(), arguments),
-                    false => What::Unreadable,
+                    Some(_) => What::Module(module.to_owned(), arguments),
+                    None => What::Unreadable,
                 };
                 stack
                     .entries

@@ -15,6 +15,11 @@ pub fn admin() -> PathBuf {
     built("MFA_ADMIN", "mfa-admin")
 }
 
+/// What runs a watched login; the environment variable `MFA_WITNESS` overrides it.
+pub fn witness() -> PathBuf {
+    built("MFA_WITNESS", "pam-witness")
+}
+
 fn built(variable: &str, name: &str) -> PathBuf {
     let built = || workspace().join("target/release").join(name);
     env::var_os(variable).map_or_else(built, PathBuf::from)

@@ -217,6 +217,8 @@ impl Machine {
             &there,
             "0644",
         );
+        let witness = "/usr/libexec/mfa-admin/pam-witness";
+        self.copy_in(&locate::witness(), witness, "0755");
     }
 
     /// Copies a file into the machine.

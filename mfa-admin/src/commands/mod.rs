@@ -9,6 +9,7 @@ mod list;
 mod regenerate;
 mod stack;
 mod status;
+mod test;
 mod unlock;
 
 use std::fmt::Display;
@@ -28,6 +29,7 @@ use crate::time;
 pub fn run(cli: Cli) -> Result<ExitCode> {
     let done = match cli.command {
         Command::Doctor(options) => return doctor::run(&cli.root, &options),
+        Command::Test(options) => return test::run(&cli.root, &options),
         Command::Init(options) => init::run(&cli.root, &options),
         Command::Enroll(options) => enroll::run(&cli.root, &options),
         Command::Regenerate(options) => regenerate::run(&cli.root, &options),
