@@ -302,12 +302,6 @@ unsafe extern "C" fn getrlimit(resource: c_uint, limit: *mut rlimit) -> c_int {
     result
 }
 
-/// The memory is the fuzzer's.
-#[unsafe(no_mangle)]
-extern "C" fn malloc_trim(_: size_t) -> c_int {
-    0
-}
-
 /// Whether a look-up fails. The C library leaves the number in `errno`, too.
 fn look_up(names: Names) -> c_int {
     let always = |running: &mut stage::Running| running.always_lost == Some(names);

@@ -123,6 +123,10 @@ pub struct BackupSet {
     pub digests: Vec<Digest>,
 }
 
+/// So many blocks, 33 MiB, the C library always takes from the kernel, and gives back as soon as they are freed
+/// (`M_MMAP_THRESHOLD` in mallopt(3) grows to 32 MiB at most). What is not touched of them is never there.
+const FROM_KERNEL: usize = 33 * 1024 * 1024 / size_of::<Block>();
+
 impl BackupSet {
     /// A new set, and the codes to show once.
     pub fn generate(cost: Cost, now: i64) -> Result<(BackupSet, Vec<BackupCode>), Fault> {
@@ -182,7 +186,7 @@ impl BackupSet {
             .map_err(|_| Fault::NoMemory)?;
         let mut memory: Vec<Block> = Vec::new();
         memory
-            .try_reserve_exact(params.block_count())
+            .try_reserve_exact(params.block_count().max(FROM_KERNEL))
             .map_err(|_| Fault::NoMemory)?;
         memory.resize(params.block_count(), Block::new());
         let mut digest = Zeroizing::new([0; 32]);

@@ -32,9 +32,3 @@ pub fn hand_on(pamh: &mut PamHandle, password: &[u8]) {
     // If it fails, the modules behind us find no password, and refuse or ask.
     let _ = unsafe { pam_set_item(pamh, ItemType::AuthTok as c_int, password.as_ptr().cast()) };
 }
-
-/// Returns the memory that the C library keeps after a large allocation (`malloc_trim(3)`).
-pub fn give_back_memory() {
-    // SAFETY: it may be called at any time, from any thread.
-    let _ = unsafe { libc::malloc_trim(0) };
-}
