@@ -10,7 +10,7 @@ export RUSTFLAGS := --remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CURDIR)=
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export MAKEFLAGS += --no-print-directory
 
-.PHONY: build demo test soak fuzz deb test-package install audit picture clean
+.PHONY: build demo test soak fuzz bench deb test-package install audit picture clean
 
 # Each by itself: together, cargo would put the command line's crate features into the module.
 build:
@@ -34,6 +34,10 @@ soak: build
 # Every fuzz target for a minute; installs cargo-fuzz if it is missing.
 fuzz:
 	@scripts/fuzz
+
+# What a login costs, beside Debian's other modules: docs/benchmarks.md; needs root.
+bench:
+	@scripts/bench
 
 # The Debian packages, into target/deb.
 deb:
