@@ -355,11 +355,8 @@ const PHASES: [(&str, &str); 10] = [
     ("load the module", "dlopen@@"),
     ("who is it (name service)", "mfa-core/src/user.rs:"),
     ("key and mark of the store", "mfa-core/src/init.rs:"),
-    (
-        "record: read, verify, unseal",
-        "mfa_core::store::Store::record",
-    ),
-    ("state: read", "mfa_core::state::StateDir::read"),
+    ("record: verify, parse, unseal", "mfa-core/src/record.rs:"),
+    ("state: read, claim, write", "mfa-core/src/state.rs:"),
     ("throttle", "mfa-core/src/throttle.rs:"),
     ("judge", "mfa-core/src/judge.rs:"),
     ("spend", "mfa-core/src/spend.rs:"),
