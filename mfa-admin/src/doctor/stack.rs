@@ -48,10 +48,8 @@ pub fn examine(root: &Root, name: &str, named: bool, findings: &mut Vec<Finding>
     findings.extend(misplaced(name, &stack));
     let Some(ours) = stack.entries.iter().position(is_ours) else {
         if named && !lockers::is_locker(name) {
-            let mend = format!(
-                "Add it below the password: see pam_mfa(8). Until then a login by {name} needs no code"
-            );
-            let what = "pam_mfa.so does not stand in its stack";
+            let mend = format!("Run: mfa-admin stack enable {name}");
+            let what = "pam_mfa.so does not stand in its stack, so a login needs no code";
             findings.push(Finding::fault(name, what, mend));
         }
         return service;

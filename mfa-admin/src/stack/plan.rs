@@ -9,13 +9,11 @@ use mfa_core::config::{Config, Lists};
 use mfa_core::overview;
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
-use mfa_core::user::shown;
-use nix::unistd::Group;
 use pam_stack::Stack;
 
 use super::edit::{Edit, Planned};
+use super::group;
 use super::place;
-use super::record::Record;
 use super::sshd::Now;
 use crate::doctor::{self, services};
 use crate::time;
@@ -64,7 +62,7 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
     };
     let keys = sshd.as_ref().is_some_and(Now::takes_keys);
     let placed = place::place(root, service, &others, &path, &old, keys)?;
-    let policy = group.map(|group| for_group(root, group)).transpose()?;
+    let policy = group.map(|group| group::plan(root, group)).transpose()?;
     let drop_in = sshd.as_ref().map(|now| now.drop_in(root)).transpose()?;
     let whom = match group {
         None => who_is_asked(root, service, keys)?,
@@ -126,7 +124,8 @@ fn read_service(path: &Path, service: &str) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn check_not_there(root: &Root, service: &str) -> Result<()> {
+/// That the service does not ask yet.
+pub fn check_not_there(root: &Root, service: &str) -> Result<()> {
     let stack = Stack::read(&root.below(""), service)
         .with_context(|| format!("the PAM stack of {service} cannot be read"))?;
     match stack
@@ -226,70 +225,4 @@ fn who_is_asked(root: &Root, service: &str, keys: bool) -> Result<Vec<String>> {
         );
     }
     Ok(notes)
-}
-
-/// A rule of the policy, for it knows what to do about a group that cannot be looked up.
-fn for_group(root: &Root, group: &str) -> Result<Option<Planned>> {
-    let known = Group::from_name(group).context("cannot look the group up")?;
-    ensure!(known.is_some(), "there is no group {}", shown(group));
-    let path = root.etc().join("config.toml");
-    let there = fs::read_to_string(&path);
-    let old = there.as_deref().unwrap_or_default();
-    let config = Config::load(root).map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
-    if config.require.groups.iter().any(|named| named == group) {
-        // It stays until the last change that needs it is undone.
-        let records = Record::all(root)?;
-        let edit = records
-            .into_iter()
-            .flat_map(|record| record.edits)
-            .find(|edit| edit.path == path);
-        return Ok(edit.map(|edit| Planned {
-            edit: Edit {
-                made: false,
-                ..edit
-            },
-            old: old.to_owned(),
-            new: old.to_owned(),
-        }));
-    }
-    ensure!(
-        config.require == Lists::default(),
-        "{} has [require] already. Add {} to its groups by hand, and leave --for-group out",
-        path.display(),
-        shown(group)
-    );
-    let asks = |name: &String| check_not_there(root, name).is_err();
-    if let Some(other) = services::that_matter(root).iter().find(|name| asks(name)) {
-        bail!(
-            "{other} asks already, and [require] holds for every service: whoever is not in {} would no \
-             longer be asked there. Write [require] into {} by hand",
-            shown(group),
-            path.display()
-        );
-    }
-    let name = toml::Value::from(group);
-    let end = if old.is_empty() || old.ends_with('\n') {
-        ""
-    } else {
-        "\n"
-    };
-    let ours = format!("{end}\n# Only they are asked.\n[require]\ngroups = [{name}]\n");
-    let new = format!("{old}{ours}");
-    ensure!(
-        Config::parse(new.as_bytes()).is_ok_and(|config| config.require.groups == [group]),
-        "cannot add [require] to {}. Do it by hand, and leave --for-group out",
-        path.display()
-    );
-    Ok(Some(match there.is_ok() {
-        true => Planned {
-            new,
-            old: old.to_owned(),
-            edit: Edit {
-                path,
-                put_in: vec![ours],
-                made: false,
-            },
-        },
-        false => Planned::file(&path, ours),
-    }))
 }
