@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use mfa_tests::need_root;
+use mfa_tests::{need, need_root};
 
 use crate::{LONG, SU, enable, files, machine, stack, su, wait_for_the_keeper};
 
@@ -101,6 +101,20 @@ fn a_change_that_is_gone_is_not_confirmed() {
     );
     stack(&machine, &["disable", "su", "--yes"]).ok();
     assert_eq!(machine.read(SU), package);
+}
+
+#[test]
+fn a_change_that_is_half_gone_is_not_confirmed() {
+    need_root!();
+    need!("/usr/sbin/sshd");
+    let (machine, _) = machine();
+    enable(&machine, &["sshd", LONG]).ok();
+    machine.sh("rm /etc/ssh/sshd_config.d/00-pam_mfa.conf");
+    let gone = stack(&machine, &["confirm"]).failed().stderr;
+    assert!(
+        gone.contains("is not there any more as it was made"),
+        "{gone}"
+    );
 }
 
 #[test]
