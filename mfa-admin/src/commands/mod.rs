@@ -14,13 +14,15 @@ mod unlock;
 
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use mfa_core::config::Config;
 use mfa_core::overview::{self, Entry, Overview};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
+use nix::unistd::geteuid;
 
 use crate::cli::{Cli, Command, ConfigCommand};
 use crate::time;
@@ -41,6 +43,16 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Config(ConfigCommand::Check(options)) => config_check::run(&cli.root, &options),
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// For what is done on the running system by root, and nowhere else.
+fn check_here_as_root(root: &Root, what: &str) -> Result<()> {
+    ensure!(
+        root.below("") == Path::new("/"),
+        "{what} the running system alone: leave --root out"
+    );
+    ensure!(geteuid().is_root(), "this must run as root");
+    Ok(())
 }
 
 /// Says what was done. Where that cannot be said, it is done all the same.

@@ -1,14 +1,13 @@
 //! `mfa-admin test`: a login through the real stack, watched.
 
 use std::io::stdin;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use mfa_core::paths::Root;
 use mfa_core::proof;
 use mfa_core::user::shown;
-use nix::unistd::{geteuid, ttyname};
+use nix::unistd::ttyname;
 
 use crate::cli::Test;
 use crate::stream::Stream;
@@ -19,11 +18,7 @@ use crate::trial::witness::Witness;
 
 /// 0 if the user would get in, 1 if not.
 pub fn run(root: &Root, options: &Test) -> Result<ExitCode> {
-    ensure!(
-        root.below("") == Path::new("/"),
-        "test logs in to the running system alone: leave --root out"
-    );
-    ensure!(geteuid().is_root(), "this must run as root");
+    super::check_here_as_root(root, "test logs in to")?;
     let tty = ttyname(stdin()).ok();
     let tty = tty.filter(|_| Stream::Out.is_terminal());
     let tty = tty.context("somebody has to answer: run it at a terminal")?;

@@ -177,6 +177,11 @@ pub fn examine(root: &Root, service: Option<&str>) -> Report {
     Report { services, findings }
 }
 
+/// Looks at the stack of one service alone, which is quick.
+pub fn service(root: &Root, name: &str) -> Service {
+    stack::examine(root, name, false, &mut Vec::new())
+}
+
 /// What every login stands on, whatever its service: the module as the lines name it, the policy, the
 /// key and the records, and who else can write them or the stacks.
 pub fn foundations(root: &Root, modules: &BTreeSet<String>, stacks: Vec<PathBuf>) -> Vec<Finding> {

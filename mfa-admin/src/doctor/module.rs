@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use mfa_core::paths::Root;
 
 use super::Finding;
+use super::stack::OURS;
 
 /// Where modules are, with the folder of an architecture for `*`.
 const FOLDERS: [&str; 2] = ["usr/lib", "lib"];
-
-/// The name of its file.
-const MODULE: &str = "pam_mfa.so";
 
 /// How much of a file tells what it is: the ELF header up to `e_machine` (elf(5)).
 const HEADER: usize = 20;
@@ -23,7 +21,7 @@ pub fn examine(root: &Root, named: &BTreeSet<String>) -> Vec<Finding> {
     let Some(folder) = folder(root) else {
         let what = "there is no pam_unix.so to look beside";
         let mend = "Where are the PAM modules of this machine? Run: apt install libpam-modules";
-        return vec![Finding::fault(MODULE, what, mend)];
+        return vec![Finding::fault(OURS, what, mend)];
     };
     let theirs = header(&folder.join("pam_unix.so"));
     let paths = files(root, named);

@@ -2,7 +2,7 @@
 
 use mfa_core::paths::Root;
 
-use super::{Finding, Service, services, stack};
+use super::{Finding, Service, service, services};
 
 /// The name, and that of its login shell (su(1), sudo(8)).
 const PAIRS: [(&str, &str); 2] = [("su", "su-l"), ("sudo", "sudo-i")];
@@ -11,8 +11,8 @@ const PAIRS: [(&str, &str); 2] = [("su", "su-l"), ("sudo", "sudo-i")];
 pub fn examine(root: &Root, examined: &[Service]) -> Vec<Finding> {
     let all = services::all(root);
     let asks = |name: &str| match examined.iter().find(|service| service.name == name) {
-        Some(service) => service.asks,
-        None => stack::examine(root, name, false, &mut Vec::new()).asks,
+        Some(known) => known.asks,
+        None => service(root, name).asks,
     };
     let concerned = PAIRS.iter().filter(|(one, other)| {
         let named = |name: &str| examined.iter().any(|service| service.name == name);

@@ -23,7 +23,7 @@ pub enum Keeper {
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// By its full path: what is asked for by root must not depend on a PATH.
-pub const SYSTEMCTL: &str = "/bin/systemctl";
+const SYSTEMCTL: &str = "/bin/systemctl";
 
 fn unit(service: &str) -> String {
     format!("mfa-admin-stack@{service}.service")
@@ -34,7 +34,8 @@ pub fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-fn systemctl(arguments: &[&str]) -> bool {
+/// Whether it says yes, or has done it.
+pub fn systemctl(arguments: &[&str]) -> bool {
     let mut command = Command::new(SYSTEMCTL);
     command
         .args(["--quiet", "--no-ask-password"])

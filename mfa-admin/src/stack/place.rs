@@ -63,12 +63,8 @@ pub fn place(
         false => format!("\n{note}{}", LINES.trim_end()),
     };
     let first = keys.as_deref().unwrap_or_default();
-    let mut placed = Placed {
-        caution: None,
-        text: format!("{above}{first}{password}{ours}{below}"),
-        put_in: keys.iter().cloned().chain([ours]).collect(),
-    };
-    let read = |name: &str| Stack::read_if(&root.below(""), name, file, &placed.text);
+    let text = format!("{above}{first}{password}{ours}{below}");
+    let read = |name: &str| Stack::read_if(&root.below(""), name, file, &text);
     for name in others.iter().map(String::as_str).chain([service]) {
         if let Some(what) = wrong_with(name, &read(name)?) {
             bail!(
@@ -76,10 +72,12 @@ pub fn place(
             );
         }
     }
-    let stack = read(service)?;
-    let caution = wrong_password(service, &stack);
-    placed.caution = caution.map(|finding| format!("{}.\n{}", finding.what, finding.mend));
-    Ok(placed)
+    let caution = wrong_password(service, &read(service)?);
+    Ok(Placed {
+        put_in: keys.into_iter().chain([ours]).collect(),
+        caution: caution.map(|finding| format!("{}.\n{}", finding.what, finding.mend)),
+        text,
+    })
 }
 
 /// After how many lines of the file all that it has of password modules is there.

@@ -10,7 +10,7 @@ use mfa_core::fault::Fault;
 use mfa_core::file::{Dir, Privacy};
 use mfa_core::lock::{self, ADMIN_PATIENCE, Lock};
 use mfa_core::paths::Root;
-use mfa_core::proof::is_service;
+use mfa_core::proof::{self, is_service};
 use serde::{Deserialize, Serialize};
 
 use super::edit::{self, Edit};
@@ -128,6 +128,12 @@ impl Record {
             )
             .collect();
         done.into_iter().collect()
+    }
+
+    /// Nobody waits for a login any more.
+    pub fn forget_proofs(&self, root: &Root) {
+        let proofs = self.proofs.iter();
+        proofs.for_each(|service| proof::forget(root, service));
     }
 
     /// Forgets the change.

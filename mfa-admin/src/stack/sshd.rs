@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mfa_core::paths::Root;
@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::edit::Planned;
-use super::keeper::{SYSTEMCTL, systemd_runs};
+use super::keeper::{systemctl, systemd_runs};
 use crate::doctor::sshd::{SSHD, Settings, files, settings};
 
 /// Its name comes before all others: sshd takes the first value that it reads (sshd_config(5)).
@@ -188,19 +188,8 @@ pub fn reload() -> Result<()> {
 
 /// Debian calls it ssh, others sshd. One that starts anew for each connection needs nothing.
 fn reload_unit() -> Result<()> {
-    let systemctl = |arguments: &[&str]| {
-        let mut command = Command::new(SYSTEMCTL);
-        command
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
     let units = ["ssh.service", "sshd.service"];
-    match units
-        .iter()
-        .find(|unit| systemctl(&["--quiet", "is-active", unit]))
-    {
+    match units.iter().find(|unit| systemctl(&["is-active", unit])) {
         Some(unit) => {
             ensure!(
                 systemctl(&["reload", unit]),

@@ -16,9 +16,8 @@ pub fn run(root: &Root, options: &StackConfirm) -> Result<()> {
     let lock = record::lock(root)?;
     let mut record = wanted(root, options.service.as_deref())?;
     let service = record.service.clone();
-    let seen = doctor::examine(root, Some(&service)).services;
     ensure!(
-        record.edits.iter().all(Edit::stands) && seen.iter().all(|service| service.asks),
+        record.edits.iter().all(Edit::stands) && doctor::service(root, &service).asks,
         "the change to {service} is not there any more as it was made. Undo what is left of it: mfa-admin \
          stack disable {service}"
     );
@@ -33,10 +32,7 @@ pub fn run(root: &Root, options: &StackConfirm) -> Result<()> {
     );
     record.confirmed = true;
     record.save(root)?;
-    record
-        .proofs
-        .iter()
-        .for_each(|service| proof::forget(root, service));
+    record.forget_proofs(root);
     keeper::release(&service);
     drop(lock);
     super::super::tell(&format!(

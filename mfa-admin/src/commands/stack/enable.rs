@@ -105,13 +105,8 @@ fn carry_out(root: &Root, service: &str, plan: &Plan) -> Result<()> {
     plan.proofs
         .iter()
         .try_for_each(|service| proof::wait_for(root, service))?;
-    let report = doctor::examine(root, Some(service));
-    let asks = report
-        .services
-        .iter()
-        .any(|seen| seen.name == *service && seen.asks);
     ensure!(
-        asks,
+        doctor::service(root, service).asks,
         "{service} would not ask for a code: see mfa-admin doctor {service}"
     );
     Ok(())

@@ -11,8 +11,6 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use mfa_core::lock::Lock;
 use mfa_core::paths::Root;
-use mfa_core::proof;
-use nix::unistd::geteuid;
 use similar::TextDiff;
 
 use crate::cli::StackCommand;
@@ -23,11 +21,7 @@ use crate::terminal::Terminal;
 
 /// Does what the command line says.
 pub fn run(root: &Root, command: &StackCommand) -> Result<()> {
-    ensure!(
-        root.below("") == Path::new("/"),
-        "stack changes the running system alone: leave --root out"
-    );
-    ensure!(geteuid().is_root(), "this must run as root");
+    super::check_here_as_root(root, "stack changes")?;
     match command {
         StackCommand::Enable(options) => enable::run(root, options),
         StackCommand::Confirm(options) => confirm::run(root, options),
@@ -70,9 +64,6 @@ fn put_back(root: &Root, _: &Lock, record: &Record, at_any_price: bool) -> Resul
             "everything is put back, but sshd has not read it yet. Mend this, then try again",
         )?;
     }
-    record
-        .proofs
-        .iter()
-        .for_each(|service| proof::forget(root, service));
+    record.forget_proofs(root);
     record.forget(root)
 }

@@ -6,17 +6,18 @@ use anyhow::{Context, Result};
 use mfa_core::paths::Root;
 use mfa_core::proof;
 
-use crate::doctor::{self, Service};
+use crate::doctor::{self, Service, services};
 use crate::stack::record::Record;
 use crate::time;
 
 /// Shows which services ask, since whose change, and which wait.
 pub fn run(root: &Root) -> Result<()> {
     let records = Record::all(root)?;
-    let report = doctor::examine(root, None);
-    let lines = report.services.iter().map(|service| {
+    let names = services::that_matter(root);
+    let lines = names.iter().map(|name| {
+        let service = doctor::service(root, name);
         let record = records.iter().find(|record| record.service == service.name);
-        format!("{:<12} {}\n", service.name, state(root, service, record))
+        format!("{:<12} {}\n", service.name, state(root, &service, record))
     });
     let text: String = lines.collect();
     let written = stdout().write_all(text.as_bytes());
