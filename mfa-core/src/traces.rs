@@ -2,17 +2,15 @@
 //! keys of HMAC. They would stay for as long as the application lives, and whatever is moved to the
 //! heap with unused room in it takes some of them along.
 
-use std::hint::black_box;
+use zeroize::zeroize_stack;
 
-use zeroize::Zeroize;
-
-/// More than anything of ours uses, in words of eight bytes.
-const ROOM: usize = 32 * 1024 / 8;
+/// More than anything of ours uses, in bytes.
+const ROOM: usize = 32 * 1024;
 
 /// Does the work and wipes what it left below our caller on the stack.
 pub fn without_traces<T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
-    wipe();
+    zeroize_stack::<ROOM>();
     result
 }
 
@@ -20,11 +18,4 @@ pub fn without_traces<T>(work: impl FnOnce() -> T) -> T {
 #[inline(never)]
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()
-}
-
-#[inline(never)]
-fn wipe() {
-    let mut room = [0u64; ROOM];
-    room.zeroize();
-    black_box(&mut room);
 }
