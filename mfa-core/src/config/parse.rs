@@ -22,6 +22,10 @@ pub fn parse(text: &[u8]) -> Result<Config, Vec<Problem>> {
         let text = "the file is not UTF-8 text".to_owned();
         return Err(vec![Problem { line: 1, text }]);
     };
+    // As it is installed: a login need not wait for a parser of comments.
+    if text.lines().all(says_nothing) {
+        return Ok(Config::default());
+    }
     let mut problems = Problems::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
@@ -36,6 +40,10 @@ pub fn parse(text: &[u8]) -> Result<Config, Vec<Problem>> {
         none if none.is_empty() => Ok(config),
         all => Err(all),
     }
+}
+
+fn says_nothing(line: &str) -> bool {
+    line.is_empty() || (line.starts_with('#') && !line.contains(char::is_control))
 }
 
 /// Short enough to be shown where it is wrong.
