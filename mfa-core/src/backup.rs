@@ -51,16 +51,19 @@ impl Cost {
     }
 }
 
-/// A backup code as somebody typed it or as we made it: twelve symbols, lower case.
+/// A backup code as somebody typed it or as we made it: twelve symbols, lower case. In one place: each
+/// move of an array leaves a copy behind.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BackupCode(Zeroizing<[u8; LENGTH]>);
+pub struct BackupCode(Box<Zeroizing<[u8; LENGTH]>>);
 
 impl BackupCode {
     /// Takes twelve symbols of the alphabet in any case, with at least one letter (so that it
     /// cannot be taken for verification codes).
     pub fn parse(symbols: &str) -> Option<BackupCode> {
         let bytes: &[u8; LENGTH] = symbols.as_bytes().try_into().ok()?;
-        let code = Zeroizing::new(bytes.map(|byte| byte.to_ascii_lowercase()));
+        let mut code = Box::new(Zeroizing::new([0; LENGTH]));
+        code.copy_from_slice(bytes);
+        code.make_ascii_lowercase();
         let known = code.iter().all(|byte| ALPHABET.contains(byte));
         let letter = code.iter().any(u8::is_ascii_alphabetic);
         (known && letter).then_some(BackupCode(code))
@@ -68,7 +71,8 @@ impl BackupCode {
 
     fn generate() -> Result<BackupCode, Fault> {
         loop {
-            let mut code: Zeroizing<[u8; LENGTH]> = Zeroizing::new(random::bytes()?);
+            let mut code = Box::new(Zeroizing::new([0; LENGTH]));
+            random::fill(code.as_mut_slice())?;
             // 256 is a multiple of 32, so every symbol is equally likely.
             code.iter_mut().for_each(|byte| *byte = symbol(*byte));
             if code.iter().any(u8::is_ascii_alphabetic) {
