@@ -11,7 +11,7 @@ use crate::log_line;
 use crate::login::{Host, Request, Silence, Subject, Talk};
 use crate::messages;
 use crate::options::FirstPass;
-use crate::throttle::Throttle;
+use crate::throttle::{Countable, Throttle, Toll};
 use crate::verdict::{Grant, Refusal, Verdict};
 
 /// A login from its first prompt on.
@@ -46,7 +46,6 @@ impl Case<'_> {
             self.asked = self.request.options.first_pass == FirstPass::Use;
             let refusal = match self.attempt(&asking, talk) {
                 Ok(grant) => {
-                    self.throttle.iter_mut().for_each(Throttle::give_back);
                     let password = self.password.take();
                     return Verdict::Granted(Grant { password, ..grant });
                 }
@@ -99,7 +98,7 @@ impl Case<'_> {
             match self.collect(asking, run.len(), needed, talk)? {
                 Some(Answer::Backup(code)) => {
                     self.subject.check_current()?;
-                    return self.redeem(Answer::Backup(code), self.host.clock.now());
+                    return self.redeem(Answer::Backup(code), None, self.host.clock.now());
                 }
                 Some(Answer::Codes(codes)) if repeats < REPEATS && run.ends_with(&codes) => {
                     talk.tell(messages::SAME_CODE);
@@ -113,8 +112,8 @@ impl Case<'_> {
             }
             self.subject.check_current()?;
             let now = self.host.clock.now();
-            if self.allows(&run, now)? {
-                return self.redeem(Answer::Codes(run), now);
+            if let Toll::Paid(found) = self.allows(&run, now)? {
+                return self.redeem(Answer::Codes(run), found.as_deref(), now);
             }
         }
     }
@@ -198,9 +197,9 @@ impl Case<'_> {
     }
 
     /// Whether the codes may be judged. If so they are paid for.
-    fn allows(&mut self, run: &[Code], now: i64) -> Result<bool, Refusal> {
+    fn allows(&mut self, run: &[Code], now: i64) -> Result<Toll, Refusal> {
         let Some(throttle) = &mut self.throttle else {
-            return Ok(true);
+            return Ok(Toll::Paid(None));
         };
         if throttle.is_suspended(self.config.suspend_after)? {
             return Err(Refusal::Suspended);
@@ -208,30 +207,36 @@ impl Case<'_> {
         Ok(throttle.allows(run, now)?)
     }
 
-    /// Judges, and spends what is right.
-    fn redeem(&mut self, answer: Answer, now: i64) -> Result<Grant, Refusal> {
+    /// Judges, and spends what is right. `found`: what was found since it was typed.
+    fn redeem(
+        &mut self,
+        answer: Answer,
+        found: Option<&Countable>,
+        now: i64,
+    ) -> Result<Grant, Refusal> {
         let enrolled = match self.subject {
             Subject::Enrolled(enrolled) => enrolled,
             Subject::Stranger(refusal) => return Err(refusal()),
         };
-        let charged = self.throttle.as_ref().map_or(0, Throttle::charged);
         let run = matches!(&answer, Answer::Codes(codes) if codes.len() > 1);
         let presented = Presented::new(&enrolled.record, answer)?;
-        let judged = enrolled.judge(&presented, now);
-        let spent = judged.and_then(|()| enrolled.spend(self.host, &presented, charged));
-        spent.map_err(|refusal| self.after_miss(refusal, run))
-    }
-
-    /// A replayed right code is no guess and costs nothing. Of a run it is not said what was wrong
-    /// with it.
-    fn after_miss(&mut self, refusal: Refusal, run: bool) -> Refusal {
-        match refusal {
-            Refusal::Missed(miss) if run => Refusal::MissedRun(miss),
-            Refusal::Missed(Miss::Replayed) => {
-                self.throttle.iter_mut().for_each(Throttle::give_back_last);
-                Refusal::Missed(Miss::Replayed)
+        let charged = self.throttle.as_ref().map_or(&[][..], Throttle::charged);
+        let judged = enrolled.judge(&presented, found, now);
+        let spent = judged.and_then(|()| enrolled.spend(self.host, &presented, found, charged));
+        // A replayed right code is no guess and costs nothing. Of a run it is not said what was wrong
+        // with it.
+        let throttle = self.throttle.iter_mut();
+        match spent {
+            Ok(grant) => {
+                throttle.for_each(|throttle| throttle.give_back(found));
+                Ok(grant)
             }
-            refusal => refusal,
+            Err(Refusal::Missed(miss)) if run => Err(Refusal::MissedRun(miss)),
+            Err(Refusal::Missed(Miss::Replayed)) => {
+                throttle.for_each(|throttle| throttle.give_back_last(found));
+                Err(Refusal::Missed(Miss::Replayed))
+            }
+            Err(refusal) => Err(refusal),
         }
     }
 }

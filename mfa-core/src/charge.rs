@@ -43,6 +43,11 @@ impl Claimed {
         self.0.len()
     }
 
+    /// How many there are without these.
+    pub fn count_but(&self, names: &[String]) -> usize {
+        self.0.iter().filter(|name| !names.contains(name)).count()
+    }
+
     /// How many there are, as a state keeps it.
     pub fn count_u32(&self) -> u32 {
         u32::try_from(self.count()).unwrap_or(u32::MAX)

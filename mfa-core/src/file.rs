@@ -5,16 +5,19 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nix::dir::Dir as Listing;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+use rustix::fs::RawDir;
+use zeroize::Zeroize;
 
 use crate::fault::{Fault, Mend};
 
@@ -53,9 +56,14 @@ impl Privacy {
 /// An open, checked directory.
 #[derive(Debug)]
 pub struct Dir {
-    fd: OwnedFd,
+    fd: Arc<File>,
+    /// Of which file system, and which there.
+    number: (u64, u64),
     path: PathBuf,
 }
+
+/// How many bytes of a directory are read in one call: some two hundred names.
+const LISTED_AT_ONCE: usize = 8 * 1024;
 
 const OPEN: OFlag = OFlag::O_CLOEXEC
     .union(OFlag::O_NOFOLLOW)
@@ -98,7 +106,11 @@ impl Dir {
         .map_err(|errno| open_fault(errno, at, name, SFlag::S_IFDIR, &path))?;
         let stat = fstat(&fd).map_err(Fault::io("cannot look at", &path))?;
         check(&stat, SFlag::S_IFDIR, privacy, &path)?;
-        Ok(Dir { fd, path })
+        Ok(Dir {
+            fd: Arc::new(File::from(fd)),
+            number: number(&stat),
+            path,
+        })
     }
 
     /// Makes a private directory inside this one if it is not there, and opens it.
@@ -139,27 +151,26 @@ impl Dir {
         &self.path
     }
 
-    /// A duplicate of the handle, to lock the directory with.
-    pub fn handle(&self) -> Result<File, Fault> {
-        let fd = self.fd.try_clone();
-        fd.map(File::from)
-            .map_err(Fault::io("cannot open", &self.path))
+    /// The handle, to lock the directory with.
+    pub fn handle(&self) -> Arc<File> {
+        Arc::clone(&self.fd)
     }
 
     /// Whether the path still leads to this directory (and not to a newer one of the same name).
     pub fn is_current(&self) -> bool {
-        let (Ok(ours), Ok(there)) = (fstat(&self.fd), nix::sys::stat::lstat(&self.path)) else {
-            return false;
-        };
-        (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+        nix::sys::stat::lstat(&self.path).is_ok_and(|there| number(&there) == self.number)
     }
 
-    /// Opens and checks a private file inside this directory.
-    pub fn file(&self, name: &str, access: OFlag) -> Result<File, Fault> {
-        let path = self.path.join(name);
+    /// Opens and checks a private file inside this directory, to be kept open.
+    pub fn keep(&self, name: &str, access: OFlag) -> Result<Kept, Fault> {
         let (file, stat) = self.open_file(name, access)?;
-        check(&stat, SFlag::S_IFREG, Privacy::Private, &path)?;
-        Ok(file)
+        check(
+            &stat,
+            SFlag::S_IFREG,
+            Privacy::Private,
+            &self.path.join(name),
+        )?;
+        Ok(Kept { file, stat })
     }
 
     fn open_file(&self, name: &str, access: OFlag) -> Result<(File, FileStat), Fault> {
@@ -179,11 +190,30 @@ impl Dir {
 
     /// Reads a private file of at most `cap` bytes.
     pub fn read(&self, name: &str, cap: usize) -> Result<Vec<u8>, Fault> {
-        read_capped(
-            self.file(name, OFlag::O_RDONLY)?,
-            cap,
-            &self.path.join(name),
-        )
+        self.read_kept(name, &self.keep(name, OFlag::O_RDONLY)?, cap)
+    }
+
+    /// Reads at most `cap` bytes of a file that was kept open under this name.
+    pub fn read_kept(&self, name: &str, kept: &Kept, cap: usize) -> Result<Vec<u8>, Fault> {
+        read_capped(&kept.file, &kept.stat, cap, &self.path.join(name))
+    }
+
+    /// Whether a name still leads to the very file that is kept open. It is checked again.
+    pub fn leads_to(&self, name: &str, kept: &Kept) -> Result<bool, Fault> {
+        let path = self.path.join(name);
+        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(there) if number(&there) == number(&kept.stat) => {
+                check(&there, SFlag::S_IFREG, Privacy::Private, &path).map(|()| true)
+            }
+            Ok(_) | Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(Fault::io("cannot look at", &path)(errno)),
+        }
+    }
+
+    /// The same, and nothing was changed in it.
+    pub fn is_unchanged(&self, name: &str, kept: &Kept) -> bool {
+        let there = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        there.is_ok_and(|there| identity(&there) == identity(&kept.stat))
     }
 
     /// Reads a file of at most `cap` bytes that everybody may read and only its owner may write;
@@ -192,7 +222,7 @@ impl Dir {
         let path = self.path.join(name);
         let (file, stat) = self.open_file(name, OFlag::O_RDONLY)?;
         check(&stat, SFlag::S_IFREG, Privacy::Readable, &path)?;
-        Ok((read_capped(file, cap, &path)?, stat.st_mtime))
+        Ok((read_capped(&file, &stat, cap, &path)?, stat.st_mtime))
     }
 
     /// Makes a file that must not exist yet, 0600 whatever the umask.
@@ -271,21 +301,50 @@ impl Dir {
     /// The names in this directory, without `.` and `..`, in no order. Names that are not UTF-8
     /// are none of ours and left out.
     pub fn names(&self) -> Result<Vec<String>, Fault> {
-        let fault = || Fault::io::<Errno>("cannot list", &self.path);
-        let fd = openat(&self.fd, ".", OPEN | OFlag::O_DIRECTORY, Mode::empty()).map_err(fault())?;
-        let mut listing = Listing::from_fd(fd).map_err(fault())?;
+        let fault = || Fault::io("cannot list", &self.path);
+        self.fd.as_ref().rewind().map_err(fault())?;
+        let mut room = [MaybeUninit::uninit(); LISTED_AT_ONCE];
+        let mut listing = RawDir::new(&self.fd, &mut room);
         let mut names = Vec::new();
-        for entry in listing.iter() {
-            let entry = entry.map_err(fault())?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            names.extend(
-                name.to_str()
-                    .filter(|n| *n != "." && *n != "..")
-                    .map(str::to_owned),
-            );
+        while let Some(entry) = listing.next() {
+            let entry = entry.map_err(io::Error::from).map_err(fault())?;
+            let name = entry.file_name().to_str().ok();
+            names.extend(name.filter(|n| *n != "." && *n != "..").map(str::to_owned));
         }
         Ok(names)
     }
+}
+
+/// A file that is kept open: as long as it is, no other can have its number.
+#[derive(Debug)]
+pub struct Kept {
+    file: File,
+    stat: FileStat,
+}
+
+impl Kept {
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// What tells files apart, and each change of one from the next: a login never writes in a file that it
+/// keeps open like this, and an admin command replaces it.
+fn identity(stat: &FileStat) -> [i64; 7] {
+    [
+        stat.st_dev.cast_signed(),
+        stat.st_ino.cast_signed(),
+        stat.st_size,
+        stat.st_mtime,
+        stat.st_mtime_nsec,
+        stat.st_ctime,
+        stat.st_ctime_nsec,
+    ]
+}
+
+fn number(stat: &FileStat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
 }
 
 /// Makes a new directory durable in one that is not ours to check.
@@ -335,13 +394,21 @@ fn check(stat: &FileStat, kind: SFlag, privacy: Privacy, path: &Path) -> Result<
     Ok(())
 }
 
-fn read_capped(file: File, cap: usize, path: &Path) -> Result<Vec<u8>, Fault> {
-    // One byte more than allowed tells a file that is too large; the room is taken once, so that
-    // no half-read copy of a key is left behind by a growing buffer.
-    let mut content = Vec::with_capacity(cap + 1);
-    file.take(cap as u64 + 1)
-        .read_to_end(&mut content)
-        .map_err(Fault::io("cannot read", path))?;
+/// In one call, if the file is as large as it was when it was looked at.
+fn read_capped(file: &File, stat: &FileStat, cap: usize, path: &Path) -> Result<Vec<u8>, Fault> {
+    // One byte more than expected tells a file that grew.
+    let expected = usize::try_from(stat.st_size).unwrap_or(cap).min(cap);
+    let mut content = vec![0; expected + 1];
+    match file.read_at(&mut content, 0) {
+        Ok(read) if read == expected => content.truncate(read),
+        Err(error) if error.kind() != ErrorKind::Interrupted => {
+            return Err(Fault::io("cannot read", path)(error));
+        }
+        _ => {
+            content.zeroize();
+            content = read_again(file, cap).map_err(Fault::io("cannot read", path))?;
+        }
+    }
     match content.len() <= cap {
         true => Ok(content),
         false => Err(Fault::untrusted(
@@ -350,4 +417,13 @@ fn read_capped(file: File, cap: usize, path: &Path) -> Result<Vec<u8>, Fault> {
             Mend::MoveAway,
         )),
     }
+}
+
+/// One byte more than allowed tells a file that is too large; the room is taken once, so that no half-read
+/// copy of a key is left behind by a growing buffer.
+fn read_again(mut file: &File, cap: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::with_capacity(cap + 1);
+    file.rewind()?;
+    file.take(cap as u64 + 1).read_to_end(&mut content)?;
+    Ok(content)
 }

@@ -6,6 +6,7 @@
 
 use nix::errno::Errno;
 
+use crate::config::open_etc;
 use crate::fault::{Fault, Ours, absent_as_none};
 use crate::file::{Dir, Privacy};
 use crate::key::{self, Key};
@@ -45,8 +46,8 @@ pub fn init(root: &Root, new_store: bool) -> Result<Made, Fault> {
 }
 
 fn init_store(root: &Root, key: &Key, new_store: bool) -> Result<Made, Fault> {
-    match open_store(root, key) {
-        Ok(_) => Ok(Made::Nothing),
+    match open_store(root).and_then(|(_, users)| check_mark(&users, key)) {
+        Ok(()) => Ok(Made::Nothing),
         Err(Fault::NoStore { .. }) if new_store => {
             check_records(root, key)?;
             write_mark(root, key)?;
@@ -128,27 +129,45 @@ fn users_with_records(root: &Root) -> Result<Option<(Dir, Vec<String>)>, Fault> 
 
 /// Opens the key of the machine.
 pub(crate) fn open_key(root: &Root) -> Result<Key, Fault> {
-    match absent_as_none(Dir::open(&root.etc(), Privacy::Readable))? {
-        Some(etc) => Key::load(root, &etc),
+    open_key_in(root, open_etc(root)?.as_ref())
+}
+
+/// The same in the directory of the configuration, already opened, if there is one.
+pub(crate) fn open_key_in(root: &Root, etc: Option<&Dir>) -> Result<Key, Fault> {
+    match etc {
+        Some(etc) => Key::load(root, etc),
         None => Err(Fault::NoKey {
             path: root.etc().join(key::FILE),
         }),
     }
 }
 
-/// Opens the directory of the store, if its mark vouches for it.
-pub(crate) fn open_store(root: &Root, key: &Key) -> Result<Dir, Fault> {
+/// Opens the directory of the store and that of the records. Whether they are those of the key is told by
+/// a record, or by the mark.
+pub(crate) fn open_store(root: &Root) -> Result<(Dir, Dir), Fault> {
     let path = root.data().join(USERS).join(MARK);
-    let missing = || Fault::NoStore { path: path.clone() };
-    // First of all: a mount point that nothing is mounted on is often open to everybody.
-    if nix::sys::stat::lstat(&path) == Err(Errno::ENOENT) {
-        return Err(missing());
+    let open = || {
+        let data = Dir::open(&root.data(), Privacy::Private)?;
+        let users = data.dir(USERS)?;
+        Ok((data, users))
+    };
+    // A mount point that nothing is mounted on is often open to everybody.
+    let absent =
+        |fault: &Fault| fault.is_absence() || nix::sys::stat::lstat(&path) == Err(Errno::ENOENT);
+    match open() {
+        Err(fault) if absent(&fault) => Err(Fault::NoStore { path }),
+        opened => opened,
     }
-    let data = absent_as_none(Dir::open(&root.data(), Privacy::Private))?.ok_or_else(missing)?;
-    let users = absent_as_none(data.dir(USERS))?.ok_or_else(missing)?;
-    let mark = absent_as_none(users.read(MARK, MARK_CAP))?.ok_or_else(missing)?;
+}
+
+/// Whether the mark in the directory of the records vouches for it.
+pub(crate) fn check_mark(users: &Dir, key: &Key) -> Result<(), Fault> {
+    let path = users.path().join(MARK);
+    let Some(mark) = absent_as_none(users.read(MARK, MARK_CAP))? else {
+        return Err(Fault::NoStore { path });
+    };
     match key.verify(&mark) {
-        Some(_) => Ok(data),
+        Some(_) => Ok(()),
         None => Err(why_unverified(&mark, key, path)),
     }
 }

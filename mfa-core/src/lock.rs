@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::stat::{major, minor};
@@ -20,7 +21,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// Held by whoever spends a code or replaces a record; gone with the process.
 pub struct Lock {
-    handle: File,
+    handle: Arc<File>,
 }
 
 impl Drop for Lock {
@@ -36,7 +37,7 @@ impl Drop for Lock {
 /// # Errors
 /// `Busy` names the process that holds it; an absence, if the directory was removed meanwhile.
 pub fn lock(dir: &Dir, patience: u32) -> Result<Lock, Fault> {
-    let handle = dir.handle()?;
+    let handle = dir.handle();
     for _ in 0..patience * POLLS_PER_TENTH {
         match handle.try_lock() {
             Ok(()) => return still_there(dir, Lock { handle }),

@@ -7,8 +7,9 @@ use crate::attempt::Case;
 use crate::backup::BackupCode;
 use crate::block::State;
 use crate::charge;
-use crate::config::{Config, Day};
+use crate::config::{Config, Day, open_etc};
 use crate::fault::Fault;
+use crate::file::Kept;
 use crate::judge::{Presented, judge};
 use crate::log_line::{self, Level};
 use crate::messages;
@@ -17,9 +18,9 @@ use crate::paths::Root;
 use crate::policy::{self, Unready};
 use crate::proof;
 use crate::record::Record;
-use crate::spend::spend;
+use crate::spend::{Judged, spend};
 use crate::store::Store;
-use crate::throttle::Throttle;
+use crate::throttle::{Countable, Throttle};
 use crate::user::{self, NameService};
 use crate::verdict::{Grant, NotAsked, Refusal, Verdict};
 
@@ -135,6 +136,8 @@ pub enum Subject {
 pub struct Enrolled {
     store: Store,
     pub(crate) record: Record,
+    /// The record's file.
+    kept: Kept,
 }
 
 /// What the policy and the store say about a login.
@@ -166,6 +169,15 @@ pub fn standing(
     login: &policy::Login,
     now: i64,
 ) -> Result<Standing, Fault> {
+    standing_with(|| Store::open(root), config, login, now)
+}
+
+fn standing_with(
+    open: impl FnOnce() -> Result<Store, Fault>,
+    config: &Config,
+    login: &policy::Login,
+    now: i64,
+) -> Result<Standing, Fault> {
     let policy::Ruling {
         asked,
         rule,
@@ -173,7 +185,7 @@ pub fn standing(
     } = policy::rule(config, login, &NameService)?;
     let (rule, asked) = match asked {
         false => (rule, Asked::No(None)),
-        true => enrolled_or_not(root, config, login, now, rule)?,
+        true => enrolled_or_not(open()?, config, login, now, rule)?,
     };
     Ok(Standing {
         rule,
@@ -183,19 +195,26 @@ pub fn standing(
 }
 
 fn enrolled_or_not(
-    root: &Root,
+    store: Store,
     config: &Config,
     login: &policy::Login,
     now: i64,
     rule: String,
 ) -> Result<(String, Asked), Fault> {
-    let store = Store::open(root)?;
     let Some(uid) = login.uid else {
         return Ok((rule, Asked::As(Subject::Stranger(|| Refusal::UnknownUser))));
     };
-    if let Some(record) = store.record(uid)? {
-        store.check_owner(&record)?;
-        let enrolled = Subject::Enrolled(Box::new(Enrolled { store, record }));
+    if let Some((record, kept)) = store.kept_record(uid)? {
+        // The name of the login was just looked up.
+        if record.user != login.user {
+            store.check_owner(&record)?;
+        }
+        let enrolled = Enrolled {
+            store,
+            record,
+            kept,
+        };
+        let enrolled = Subject::Enrolled(Box::new(enrolled));
         return Ok((rule, Asked::As(enrolled)));
     }
     Ok(match policy::unready(config, login, &NameService, now)? {
@@ -210,14 +229,16 @@ fn look_up(
     request: &Request,
     uid: Result<Option<u32>, Fault>,
 ) -> Result<(Config, Standing), Refusal> {
-    let config = Config::load(host.root)?;
+    let etc = open_etc(host.root)?;
+    let config = Config::load_from(host.root, etc.as_ref())?;
     let login = policy::Login {
         user: &request.user,
         uid: uid?,
         service: request.policy_service(),
         rhost: request.rhost.as_deref(),
     };
-    let standing = standing(host.root, &config, &login, host.clock.now())?;
+    let open = || Store::open_with(host.root, etc.as_ref());
+    let standing = standing_with(open, &config, &login, host.clock.now())?;
     log_line::write_debug(host.log, request, &standing.rule);
     for warning in &standing.warnings {
         log_line::write_caution(host.log, request, login.uid.is_some(), warning);
@@ -296,6 +317,9 @@ impl Subject {
             return Ok(());
         };
         let record = &enrolled.record;
+        if enrolled.store.is_unchanged(record.uid, &enrolled.kept) {
+            return Ok(());
+        }
         match enrolled.store.record(record.uid)? {
             Some(present) if present.id == record.id => Ok(()),
             _ => Err(Refusal::RecordChanged),
@@ -304,11 +328,24 @@ impl Subject {
 }
 
 impl Enrolled {
-    /// Judges without the lock, which nobody reaches without a right code.
-    pub(crate) fn judge(&self, presented: &Presented, now: i64) -> Result<(), Refusal> {
-        let state = self.store.state_of(&self.record)?;
-        let state = state.unwrap_or_else(|| State::new(self.record.id, None));
-        judge(&self.record, &state, presented, now)?;
+    /// Judges without the lock, which nobody reaches without a right code. Under it it is judged again.
+    /// `found`: the state as it was found since the answer came.
+    pub(crate) fn judge(
+        &self,
+        presented: &Presented,
+        found: Option<&Countable>,
+        now: i64,
+    ) -> Result<(), Refusal> {
+        let read;
+        let state = match found {
+            Some(found) => &found.reading.state,
+            None => {
+                let unknown = || State::new(self.record.id, None);
+                read = self.store.state_of(&self.record)?.unwrap_or_else(unknown);
+                &read
+            }
+        };
+        judge(&self.record, state, presented, now)?;
         Ok(())
     }
 
@@ -317,8 +354,15 @@ impl Enrolled {
         &self,
         host: &Host,
         presented: &Presented,
-        charged: usize,
+        found: Option<&Countable>,
+        charged: &[String],
     ) -> Result<Grant, Refusal> {
-        spend(&self.store, host.clock, &self.record, presented, charged)
+        let judged = Judged {
+            record: &self.record,
+            kept: &self.kept,
+            presented,
+            found,
+        };
+        spend(&self.store, host.clock, &judged, charged)
     }
 }

@@ -6,50 +6,89 @@
 
 use crate::Clock;
 use crate::block::State;
-use crate::charge;
+use crate::charge::{self, Claimed};
 use crate::fault::{Fault, absent_as_none};
+use crate::file::Kept;
 use crate::judge::{Match, Presented, judge};
 use crate::lock::{LOGIN_PATIENCE, Lock};
 use crate::record::Record;
 use crate::state::{Reading, StateDir};
 use crate::store::Store;
-use crate::throttle::{ENOUGH, failures_since};
+use crate::throttle::{Countable, ENOUGH, failures_since};
 use crate::verdict::{Grant, Method, Refusal};
 
-/// Spends the code that was judged right against `judged`. `charged` is how many names this login
-/// was charged: they are no failures.
+/// What was judged right.
+pub struct Judged<'j> {
+    /// The record, as it was read before.
+    pub record: &'j Record,
+    /// Its file.
+    pub kept: &'j Kept,
+    /// The answer.
+    pub presented: &'j Presented,
+    /// The state and its directory, as they were found since the answer came.
+    pub found: Option<&'j Countable>,
+}
+
+/// Spends the code that was judged right. `charged` are the names that this login was charged: they are
+/// no failures.
 ///
 /// # Errors
 /// Whatever stands against it. Unless it is `Ok`, nobody may be let in.
 pub fn spend(
     store: &Store,
     clock: &dyn Clock,
-    judged: &Record,
-    presented: &Presented,
-    charged: usize,
+    judged: &Judged,
+    charged: &[String],
 ) -> Result<Grant, Refusal> {
-    let dir = store.state_dir_or_new(judged.uid)?;
+    let uid = judged.record.uid;
+    let opened;
+    let dir = match judged.found {
+        Some(found) => &found.dir,
+        None => {
+            opened = store.state_dir_or_new(uid)?;
+            &opened
+        }
+    };
     let lock = absent_as_none(dir.lock(LOGIN_PATIENCE))?.ok_or(Refusal::RecordChanged)?;
-    let Some(record) = store
-        .record(judged.uid)?
-        .filter(|record| record.id == judged.id)
-    else {
-        store.drop_empty_state(judged.uid);
+    if !is_current(store, judged)? {
+        store.drop_empty_state(uid);
         return Err(Refusal::RecordChanged);
+    }
+    let earlier = judged.found.map(|found| &found.reading);
+    let reading = dir.read(&judged.record.id, earlier)?;
+    let listed;
+    let claimed = match (judged.found, &reading) {
+        // Nobody was let in since, and nobody unlocked. A name that was claimed since counts from now on.
+        (Some(found), Some(reading)) if found.reading.state.sequence == reading.state.sequence => {
+            &found.claimed
+        }
+        _ => {
+            listed = dir.claimed()?;
+            &listed
+        }
     };
-    let now = clock.now();
     let spending = Spending {
-        dir: &dir,
+        dir,
         lock: &lock,
-        record: &record,
-        presented,
+        record: judged.record,
+        presented: judged.presented,
+        claimed,
         charged,
-        now,
+        now: clock.now(),
     };
-    match dir.read(&record.id)? {
+    match reading {
         Some(reading) => spending.from(reading),
         None => spending.anew(),
     }
+}
+
+/// Whether the record is still the same: its file is, or else its id.
+fn is_current(store: &Store, judged: &Judged) -> Result<bool, Fault> {
+    let record = judged.record;
+    Ok(store.is_unchanged(record.uid, judged.kept)
+        || store
+            .record(record.uid)?
+            .is_some_and(|present| present.id == record.id))
 }
 
 /// What is known under the lock.
@@ -58,7 +97,8 @@ struct Spending<'s> {
     lock: &'s Lock,
     record: &'s Record,
     presented: &'s Presented,
-    charged: usize,
+    claimed: &'s Claimed,
+    charged: &'s [String],
     now: i64,
 }
 
@@ -90,8 +130,9 @@ impl Spending<'_> {
         if !complete && self.presented.run() < ENOUGH {
             return Err(Refusal::RecordChanged);
         }
-        let failures = failures_since(state, self.claimed()?, self.record);
-        self.tidy(matched)?;
+        let of_others = self.claimed.count_but(self.charged);
+        let failures = failures_since(state, of_others, self.record);
+        let removed = self.tidy(matched);
         match matched {
             Match::Totp { device, step } => {
                 let device = self.record.devices.get(device).map(|device| device.id);
@@ -101,27 +142,21 @@ impl Spending<'_> {
         }
         state.sequence = state.sequence.saturating_add(1);
         state.granted = self.now;
-        state.names = u32::try_from(self.claimed()?).unwrap_or(u32::MAX);
+        state.names = u32::try_from(of_others.saturating_sub(removed)).unwrap_or(u32::MAX);
         Ok((matched, failures))
     }
 
-    /// How many names are claimed, without those of this login.
-    fn claimed(&self) -> Result<usize, Fault> {
-        Ok(self.dir.claimed()?.count().saturating_sub(self.charged))
-    }
-
     /// Names that do not count any more are removed when a right code was typed, and at no other
-    /// time: a clock that is wrong for a while must not set anybody's guesses free.
-    fn tidy(&self, matched: Match) -> Result<(), Fault> {
+    /// time: a clock that is wrong for a while must not set anybody's guesses free. Says how many.
+    fn tidy(&self, matched: Match) -> usize {
         let clock_is_right = matches!(matched, Match::Totp { .. });
         let outdated = self
-            .dir
-            .claimed()?
+            .claimed
             .outdated(charge::day_of(self.now), clock_is_right);
-        for name in outdated {
-            let _ = self.dir.release(&name);
-        }
-        Ok(())
+        let removed = outdated
+            .iter()
+            .filter(|name| self.dir.release(name).is_ok());
+        removed.count()
     }
 
     /// Only for a verification code, only if the disk is to blame: its window ends by itself, where

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::rc::Rc;
 
 use data_encoding::HEXLOWER;
 use nix::fcntl::OFlag;
@@ -11,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use crate::block::{self, State};
 use crate::charge::Claimed;
 use crate::fault::{Fault, absent_as_none};
-use crate::file::{Dir, Privacy};
+use crate::file::{Dir, Kept, Privacy};
 use crate::lock::{self, Lock};
 use crate::paths::Root;
 use crate::record::RecordId;
@@ -35,10 +36,20 @@ pub struct Reading {
     /// Whether it is all that there is to know. If not, backup codes may have been used that it
     /// knows nothing of; its set is empty then.
     pub complete: bool,
+    /// Whether there is something in `/run` that it was merged with.
+    has_twin: bool,
     /// The file that it was read from.
-    name: String,
+    block: Rc<Block>,
     /// The slot that may be overwritten.
     slot: u64,
+}
+
+/// The file of a block, kept open.
+struct Block {
+    name: String,
+    file: Kept,
+    /// Whether it was opened to be written, too.
+    writable: bool,
 }
 
 impl StateDir {
@@ -61,6 +72,11 @@ impl StateDir {
         lock::lock(&self.dir, patience)
     }
 
+    /// Whether it is still the one that its path leads to.
+    pub fn is_current(&self) -> bool {
+        self.dir.is_current()
+    }
+
     /// Whether a record was ever active beside this state: its block has its final name.
     pub fn had_record(&self) -> Result<bool, Fault> {
         Ok(self
@@ -70,45 +86,87 @@ impl StateDir {
             .any(|name| name.starts_with("block-")))
     }
 
-    /// Block and twin together. `None` if the block has no valid slot.
-    pub fn read(&self, record: &RecordId) -> Result<Option<Reading>, Fault> {
+    /// Block and twin together. `None` if the block has no valid slot. Of an earlier reading the file is
+    /// taken, if it is still the one.
+    pub fn read(
+        &self,
+        record: &RecordId,
+        earlier: Option<&Reading>,
+    ) -> Result<Option<Reading>, Fault> {
+        self.read_with(record, earlier, self.twin.dir()?.as_ref())
+    }
+
+    /// The same with the names that were claimed, here or in `/run`.
+    pub fn read_with_claimed(
+        &self,
+        record: &RecordId,
+        earlier: Option<&Reading>,
+    ) -> Result<(Option<Reading>, Claimed), Fault> {
+        let run = self.twin.dir()?;
+        let reading = self.read_with(record, earlier, run.as_ref())?;
+        Ok((reading, self.claimed_with(run.as_ref())?))
+    }
+
+    /// The same without an earlier one; `None` also if it is not all that there is to know.
+    pub fn read_whole(&self, record: &RecordId) -> Result<Option<Reading>, Fault> {
+        let reading = self.read(record, None)?;
+        Ok(reading.filter(|reading| reading.complete))
+    }
+
+    fn read_with(
+        &self,
+        record: &RecordId,
+        earlier: Option<&Reading>,
+        run: Option<&Dir>,
+    ) -> Result<Option<Reading>, Fault> {
         // An admin command that was killed between its two renames leaves the first name. One that
         // is not may give the block its final name between our first look and our second.
         for name in [block_name(record), new_name(record), block_name(record)] {
-            if let Some(bytes) = absent_as_none(self.dir.read(&name, block::SIZE))? {
-                let newest = block::newest(&bytes, record);
-                return newest
-                    .map(|(main, offset)| self.with_twin(main, offset, name))
-                    .transpose();
-            }
+            let Some(block) = self.block(name, earlier)? else {
+                continue;
+            };
+            let bytes = self.dir.read_kept(&block.name, &block.file, block::SIZE)?;
+            let Some((main, offset)) = block::newest(&bytes, record) else {
+                return Ok(None);
+            };
+            let (state, complete, has_twin) = with_twin(main, run)?;
+            return Ok(Some(Reading {
+                state,
+                complete,
+                has_twin,
+                block,
+                slot: block::other(offset),
+            }));
         }
         Ok(None)
     }
 
-    /// The same; `None` also if it is not all that there is to know.
-    pub fn read_whole(&self, record: &RecordId) -> Result<Option<Reading>, Fault> {
-        Ok(self.read(record)?.filter(|reading| reading.complete))
+    /// The file of this name, if there is one.
+    fn block(&self, name: String, earlier: Option<&Reading>) -> Result<Option<Rc<Block>>, Fault> {
+        if let Some(Reading { block, .. }) = earlier
+            && block.name == name
+            && self.dir.leads_to(&name, &block.file)?
+        {
+            return Ok(Some(Rc::clone(block)));
+        }
+        let (file, writable) = match absent_as_none(self.dir.keep(&name, OFlag::O_RDWR)) {
+            Ok(None) => return Ok(None),
+            Ok(Some(file)) => (file, true),
+            // A disk that cannot be written can still be read.
+            Err(_) => (self.dir.keep(&name, OFlag::O_RDONLY)?, false),
+        };
+        Ok(Some(Rc::new(Block {
+            name,
+            file,
+            writable,
+        })))
     }
 
     /// What is known of a user whose block has no valid slot: nothing but what the twin knows.
     pub fn remains(&self, record: &RecordId) -> Result<State, Fault> {
-        Ok(match self.twin.read(record)? {
+        Ok(match read_twin(self.twin.dir()?.as_ref(), record)? {
             TwinBlock::Valid(twin) => State { set: None, ..twin },
             TwinBlock::Absent | TwinBlock::Junk => State::new(*record, None),
-        })
-    }
-
-    fn with_twin(&self, main: State, offset: u64, name: String) -> Result<Reading, Fault> {
-        let (state, complete) = match self.twin.read(&main.record)? {
-            TwinBlock::Absent => (main, true),
-            TwinBlock::Valid(twin) => (main.merge(&twin), true),
-            TwinBlock::Junk => (State { set: None, ..main }, false),
-        };
-        Ok(Reading {
-            state,
-            complete,
-            name,
-            slot: block::other(offset),
         })
     }
 
@@ -116,13 +174,25 @@ impl StateDir {
     /// its twin knew, and has its final name.
     pub fn write(&self, lock: &Lock, reading: &Reading) -> Result<(), Fault> {
         check_file_size_limit()?;
-        let path = self.dir.path().join(&reading.name);
-        let file = self.dir.file(&reading.name, OFlag::O_RDWR)?;
+        let block = &reading.block;
+        let opened;
+        let file = match block.writable {
+            true => block.file.file(),
+            // It says why it cannot be written.
+            false => {
+                opened = self.dir.keep(&block.name, OFlag::O_RDWR)?;
+                opened.file()
+            }
+        };
         file.write_all_at(&reading.state.encode(), reading.slot)
             .and_then(|()| file.sync_data())
-            .map_err(Fault::io("cannot write", &path))?;
+            .map_err(Fault::io(
+                "cannot write",
+                &self.dir.path().join(&block.name),
+            ))?;
         // Without effect on what counts: a twin that stays does no harm, nor does the first name.
-        let _ = match reading.name == block_name(&reading.state.record) {
+        let _ = match block.name == block_name(&reading.state.record) {
+            true if !reading.has_twin => Ok(()),
             true => self.twin.drop_block(&reading.state.record),
             false => self.settle(lock, &reading.state.record),
         };
@@ -136,8 +206,12 @@ impl StateDir {
 
     /// The names that were claimed, here or in `/run`.
     pub fn claimed(&self) -> Result<Claimed, Fault> {
+        self.claimed_with(self.twin.dir()?.as_ref())
+    }
+
+    fn claimed_with(&self, run: Option<&Dir>) -> Result<Claimed, Fault> {
         let mut names = self.dir.names()?;
-        if let Some(run) = self.twin.dir()? {
+        if let Some(run) = run {
             names.extend(run.names()?);
         }
         Ok(Claimed::new(names))
@@ -152,6 +226,11 @@ impl StateDir {
     /// Claims a name in `/run`, for a disk that cannot be written.
     pub fn claim_in_run(&self, name: &str) -> Result<bool, Fault> {
         claim_in(&self.twin.make_dir()?, name)
+    }
+
+    /// Frees a name again that was claimed by [`StateDir::claim`].
+    pub fn give_back(&self, name: &str) -> Result<(), Fault> {
+        self.dir.unlink(name)
     }
 
     /// Frees a name again, wherever it was claimed.
@@ -226,6 +305,28 @@ enum TwinBlock {
     Junk,
 }
 
+/// The state with what its twin knows, whether that is all there is to know, and whether there is one.
+fn with_twin(main: State, run: Option<&Dir>) -> Result<(State, bool, bool), Fault> {
+    Ok(match read_twin(run, &main.record)? {
+        TwinBlock::Absent => (main, true, false),
+        TwinBlock::Valid(twin) => (main.merge(&twin), true, true),
+        TwinBlock::Junk => (State { set: None, ..main }, false, true),
+    })
+}
+
+/// `run`: the user's directory there, if there is one.
+fn read_twin(run: Option<&Dir>, record: &RecordId) -> Result<TwinBlock, Fault> {
+    let Some(dir) = run else {
+        return Ok(TwinBlock::Absent);
+    };
+    let block = absent_as_none(dir.read(&block_name(record), block::SIZE))?;
+    Ok(match block.map(|bytes| block::newest(&bytes, record)) {
+        None => TwinBlock::Absent,
+        Some(Some((state, _))) => TwinBlock::Valid(state),
+        Some(None) => TwinBlock::Junk,
+    })
+}
+
 impl Twin {
     fn name(&self) -> String {
         self.uid.to_string()
@@ -241,18 +342,6 @@ impl Twin {
 
     fn make_dir(&self) -> Result<Dir, Fault> {
         Dir::make_path(&self.root.run(), Privacy::Private)?.make(&self.name())
-    }
-
-    fn read(&self, record: &RecordId) -> Result<TwinBlock, Fault> {
-        let Some(dir) = self.dir()? else {
-            return Ok(TwinBlock::Absent);
-        };
-        let block = absent_as_none(dir.read(&block_name(record), block::SIZE))?;
-        Ok(match block.map(|bytes| block::newest(&bytes, record)) {
-            None => TwinBlock::Absent,
-            Some(Some((state, _))) => TwinBlock::Valid(state),
-            Some(None) => TwinBlock::Junk,
-        })
     }
 
     /// A new file beside, then a rename: so the twin is never half written.

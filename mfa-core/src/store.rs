@@ -6,9 +6,12 @@
 
 use std::path::PathBuf;
 
+use nix::fcntl::OFlag;
+
 use crate::block::State;
+use crate::config::open_etc;
 use crate::fault::{Fault, absent_as_none};
-use crate::file::{Dir, Privacy};
+use crate::file::{Dir, Kept, Privacy};
 use crate::init;
 use crate::key::Key;
 use crate::lock::{ADMIN_PATIENCE, Lock};
@@ -45,33 +48,65 @@ impl Store {
     /// # Errors
     /// `NoKey`, `NoStore` if one of them is not there; anything that is wrong with them.
     pub fn open(root: &Root) -> Result<Store, Fault> {
-        let key = without_traces(|| init::open_key(root))?;
-        let data = without_traces(|| init::open_store(root, &key))?;
-        // A backup of ours leaves the state out: what was used is not known then, but it is no
-        // reason to lock everybody out.
-        let states = absent_as_none(data.dir(STATE))?;
+        let store = Store::open_with(root, open_etc(root)?.as_ref())?;
+        store.check_mark()?;
+        Ok(store)
+    }
+
+    /// The same from the directory of configuration and key, already opened, if there is one; and the
+    /// mark of the store is not looked at before it matters.
+    pub fn open_with(root: &Root, etc: Option<&Dir>) -> Result<Store, Fault> {
+        let key = without_traces(|| init::open_key_in(root, etc))?;
+        let (data, users) = init::open_store(root)?;
+        let states = match absent_as_none(data.dir(STATE))? {
+            Some(states) => states,
+            // A backup of ours leaves the state out: what was used is not known then, but it is no
+            // reason to lock everybody out.
+            None => {
+                without_traces(|| init::check_mark(&users, &key))?;
+                data.make(STATE)?
+            }
+        };
         Ok(Store {
             root: root.clone(),
-            users: data.dir(USERS)?,
-            states: states.map_or_else(|| data.make(STATE), Ok)?,
+            users,
+            states,
             key,
         })
+    }
+
+    fn check_mark(&self) -> Result<(), Fault> {
+        without_traces(|| init::check_mark(&self.users, &self.key))
     }
 
     /// The record of a user. `None` means "not enrolled", and nothing else does.
     ///
     /// # Errors
-    /// `LostRecord` if there is state of him, but no record; whatever is wrong with the record.
+    /// `LostRecord` if there is state of him, but no record; `NoStore` if there is neither a record nor
+    /// the mark of the store; whatever is wrong with the record.
     pub fn record(&self, uid: u32) -> Result<Option<Record>, Fault> {
-        let Some(text) = self.text_of(uid)? else {
+        Ok(self.kept_record(uid)?.map(|(record, _)| record))
+    }
+
+    /// The same, with its file.
+    pub fn kept_record(&self, uid: u32) -> Result<Option<(Record, Kept)>, Fault> {
+        let Some((text, kept)) = self.text_of(uid)? else {
             return Ok(None);
         };
         let path = self.path_of(uid);
-        let record = without_traces(|| Record::decode(&text, &self.key, &path))?;
+        let record = without_traces(|| Record::decode(&text, &self.key, &path));
+        // If the mark does not fit the key either, that is what there is to say.
+        let record = record.map_err(|fault| self.check_mark().err().unwrap_or(fault))?;
         match record.uid == uid {
-            true => Ok(Some(record)),
+            true => Ok(Some((record, kept))),
             false => Err(Fault::damaged(&path, "is the record of another user id")),
         }
+    }
+
+    /// Whether the record is still the one that was read, by its file, which was kept open since. If so,
+    /// reading it again would bring the same.
+    pub fn is_unchanged(&self, uid: u32, kept: &Kept) -> bool {
+        self.users.is_unchanged(&file_name(uid), kept)
     }
 
     /// The name in the record must still lead to the uid in it: uids are given away again.
@@ -91,11 +126,17 @@ impl Store {
 
     /// A record that is missing beside a block of his was lost; unless it was written between our
     /// first look and our second.
-    fn text_of(&self, uid: u32) -> Result<Option<Vec<u8>>, Fault> {
-        let read = || absent_as_none(self.users.read(&file_name(uid), record::CAP));
+    fn text_of(&self, uid: u32) -> Result<Option<(Vec<u8>, Kept)>, Fault> {
+        let name = file_name(uid);
+        let read = || {
+            let kept = absent_as_none(self.users.keep(&name, OFlag::O_RDONLY))?;
+            kept.map(|kept| Ok((self.users.read_kept(&name, &kept, record::CAP)?, kept)))
+                .transpose()
+        };
         if let Some(text) = read()? {
             return Ok(Some(text));
         }
+        self.check_mark()?;
         match self.state_dir(uid)? {
             Some(state) if state.had_record()? => read()?.map(Some).ok_or(Fault::LostRecord {
                 path: self.path_of(uid),

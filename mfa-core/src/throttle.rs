@@ -16,7 +16,7 @@ use crate::charge::{self, Claimed, Kind};
 use crate::device::WINDOW;
 use crate::fault::Fault;
 use crate::record::Record;
-use crate::state::StateDir;
+use crate::state::{Reading, StateDir};
 use crate::store::Store;
 
 /// How many codes in a row are always enough, whatever was guessed and whatever is not known.
@@ -30,7 +30,20 @@ pub struct Throttle<'e> {
     charges: Vec<String>,
     /// How many charges there were before the last try.
     before: usize,
+    /// Whether some of them may be in `/run`.
+    in_run: bool,
+    /// What was found before the prompt: its files are open.
+    earlier: Option<Countable>,
     caution: Option<Fault>,
+}
+
+/// What follows from the codes that were typed.
+pub enum Toll {
+    /// They may be judged: they are paid for, or as many as are always enough. With what names were
+    /// counted by, unless nobody needed to.
+    Paid(Option<Box<Countable>>),
+    /// Another one is asked for.
+    More,
 }
 
 /// What is free for a user at some time.
@@ -53,6 +66,15 @@ impl Free {
     }
 }
 
+/// The same without counting what is not asked for.
+fn run_of(claimed: &Claimed, record: &Record, now: i64) -> usize {
+    let (today, price) = (charge::day_of(now), price(record));
+    match claimed.free(Kind::Guess, today).len() >= price {
+        true => 1,
+        false => free_of(claimed, record, now).run(),
+    }
+}
+
 impl<'e> Throttle<'e> {
     /// The throttle of one login.
     pub fn new(store: &'e Store, record: &'e Record, clock: &'e dyn Clock) -> Throttle<'e> {
@@ -62,14 +84,21 @@ impl<'e> Throttle<'e> {
             clock,
             charges: Vec::new(),
             before: 0,
+            in_run: false,
+            earlier: None,
             caution: None,
         }
     }
 
     /// How many codes in a row would be asked for now. Nothing is charged.
     pub fn run(&mut self) -> Result<usize, Fault> {
-        match countable(self.store, self.record, self.clock.now())? {
-            Ok((_, claimed)) => Ok(free_of(&claimed, self.record, self.clock.now()).run()),
+        let now = self.clock.now();
+        match countable(self.store, self.record, now, None)? {
+            Ok(found) => {
+                let run = run_of(&found.claimed, self.record, now);
+                self.earlier = Some(found);
+                Ok(run)
+            }
             Err(caution) => Ok(self.without_charges(caution)),
         }
     }
@@ -80,24 +109,28 @@ impl<'e> Throttle<'e> {
     }
 
     /// Whether these codes in a row may be judged at `now`. If so they are paid for.
-    pub fn allows(&mut self, run: &[Code], now: i64) -> Result<bool, Fault> {
+    pub fn allows(&mut self, run: &[Code], now: i64) -> Result<Toll, Fault> {
         self.before = self.charges.len();
         let kind = match run.len() {
-            0 => return Ok(false),
+            0 => return Ok(Toll::More),
             1 => Kind::Guess,
             2 => Kind::Pair,
-            _ => return Ok(true),
+            _ => return Ok(Toll::Paid(None)),
         };
-        match countable(self.store, self.record, now)? {
-            Ok((dir, claimed)) => Ok(self.claim(&dir, &claimed, kind, charge::day_of(now))),
-            Err(caution) => Ok(self.without_charges(caution) <= run.len()),
-        }
+        let earlier = self.earlier.take();
+        let paid = match countable(self.store, self.record, now, earlier)? {
+            Ok(found) => self
+                .claim(&found, kind, charge::day_of(now))
+                .then_some(Some(Box::new(found))),
+            Err(caution) => (self.without_charges(caution) <= run.len()).then_some(None),
+        };
+        Ok(paid.map_or(Toll::More, Toll::Paid))
     }
 
     /// Claims as many names as a try costs, the oldest first. If another login takes some of them at
     /// the same time, what was claimed stays claimed and the answer is no.
-    fn claim(&mut self, dir: &StateDir, claimed: &Claimed, kind: Kind, today: i64) -> bool {
-        let free = claimed.free(kind, today);
+    fn claim(&mut self, found: &Countable, kind: Kind, today: i64) -> bool {
+        let (dir, free) = (&found.dir, found.claimed.free(kind, today));
         let mut missing = price(self.record);
         if free.len() < missing {
             return false;
@@ -124,10 +157,17 @@ impl<'e> Throttle<'e> {
     /// On a disk that cannot be written today's pairs are claimed in `/run`, and nothing else:
     /// `/run` forgets them with every start of the machine, and a single code must not be guessed
     /// twice a day.
-    fn claim_one(&self, dir: &StateDir, name: &str, kind: Kind, today: i64) -> Result<bool, Fault> {
+    fn claim_one(
+        &mut self,
+        dir: &StateDir,
+        name: &str,
+        kind: Kind,
+        today: i64,
+    ) -> Result<bool, Fault> {
         match dir.claim(name) {
             Err(fault) if fault.is_disk() && kind == Kind::Pair => {
                 let is_todays = charge::day_in(name) == Some(today);
+                self.in_run |= is_todays;
                 if is_todays {
                     dir.claim_in_run(name)
                 } else {
@@ -138,9 +178,9 @@ impl<'e> Throttle<'e> {
         }
     }
 
-    /// How many names this login was charged.
-    pub fn charged(&self) -> usize {
-        self.charges.len()
+    /// The names that this login was charged.
+    pub fn charged(&self) -> &[String] {
+        &self.charges
     }
 
     /// Why codes in a row are asked for though nobody guessed, if so: for the log.
@@ -149,21 +189,29 @@ impl<'e> Throttle<'e> {
     }
 
     /// Gives everything back: the login was granted. What cannot be given back stays charged.
-    pub fn give_back(&mut self) {
-        self.give_back_from(0);
+    pub fn give_back(&mut self, found: Option<&Countable>) {
+        self.give_back_from(0, found);
     }
 
     /// Gives back what the last try cost: a right code that was used already is no guess.
-    pub fn give_back_last(&mut self) {
-        self.give_back_from(self.before);
+    pub fn give_back_last(&mut self, found: Option<&Countable>) {
+        self.give_back_from(self.before, found);
     }
 
-    fn give_back_from(&mut self, first: usize) {
-        let Ok(Some(dir)) = self.store.state_dir(self.record.uid) else {
+    fn give_back_from(&mut self, first: usize, found: Option<&Countable>) {
+        let charges = self.charges.split_off(first.min(self.charges.len()));
+        let opened = match found {
+            None if !charges.is_empty() => self.store.state_dir(self.record.uid).ok().flatten(),
+            _ => None,
+        };
+        let Some(dir) = found.map(|found| &found.dir).or(opened.as_ref()) else {
             return;
         };
-        for name in self.charges.split_off(first.min(self.charges.len())) {
-            let _ = dir.release(&name);
+        for name in charges {
+            let _ = match self.in_run {
+                true => dir.release(&name),
+                false => dir.give_back(&name),
+            };
         }
     }
 
@@ -191,8 +239,8 @@ pub fn failures_since(state: &State, claimed: usize, record: &Record) -> usize {
 
 /// What is free for a user. Nothing is charged.
 pub fn free(store: &Store, record: &Record, now: i64) -> Result<Free, Fault> {
-    match countable(store, record, now)? {
-        Ok((_, claimed)) => Ok(free_of(&claimed, record, now)),
+    match countable(store, record, now, None)? {
+        Ok(Countable { claimed, .. }) => Ok(free_of(&claimed, record, now)),
         Err(_) => Ok(Free {
             guesses: 0,
             pairs: 0,
@@ -209,21 +257,36 @@ fn free_of(claimed: &Claimed, record: &Record, now: i64) -> Free {
     }
 }
 
-/// The directory of the charges and what was claimed; or why nothing is free whatever it holds.
+/// What charges are counted by.
+pub struct Countable {
+    /// Where names are claimed.
+    pub dir: StateDir,
+    /// Those that were.
+    pub claimed: Claimed,
+    /// What else was known then.
+    pub reading: Reading,
+}
+
+/// The directory of the charges and what was claimed; or why nothing is free whatever it holds. All of it
+/// is read anew; of what was found earlier the open files are taken, if they are still the same.
 fn countable(
     store: &Store,
     record: &Record,
     now: i64,
-) -> Result<Result<(StateDir, Claimed), Fault>, Fault> {
+    earlier: Option<Countable>,
+) -> Result<Result<Countable, Fault>, Fault> {
     let no_state = || Fault::NoState {
         path: store.state_path(record.uid),
     };
-    let Some(dir) = store.state_dir(record.uid)? else {
+    let (dir, earlier) = match earlier.filter(|earlier| earlier.dir.is_current()) {
+        Some(Countable { dir, reading, .. }) => (Some(dir), Some(reading)),
+        None => (store.state_dir(record.uid)?, None),
+    };
+    let Some(dir) = dir else {
         return Ok(Err(no_state()));
     };
-    let reading = dir.read_whole(&record.id)?;
-    let claimed = dir.claimed()?;
-    Ok(match reading {
+    let (reading, claimed) = dir.read_with_claimed(&record.id, earlier.as_ref())?;
+    Ok(match reading.filter(|reading| reading.complete) {
         None => Err(no_state()),
         Some(reading) if is_behind(record, &reading.state, now) => Err(Fault::ClockBehind {
             record: store.path_of(record.uid),
@@ -231,7 +294,11 @@ fn countable(
         Some(_) if claimed.is_crowded() => Err(Fault::Crowded {
             path: dir.path().to_path_buf(),
         }),
-        Some(_) => Ok((dir, claimed)),
+        Some(reading) => Ok(Countable {
+            dir,
+            claimed,
+            reading,
+        }),
     })
 }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::{
+    libc::{SYS_clock_nanosleep, SYS_nanosleep},
     sys::{
         signal::{Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
@@ -25,26 +26,24 @@ pub fn hold(sandbox: &Sandbox) -> File {
     state
 }
 
-/// Waits until a process waits for the lock that we hold: it sleeps, with the folder open.
+/// Waits until a process waits for the lock that we hold: it sleeps for a time, which it does for nothing
+/// else.
 #[track_caller]
 pub fn wait_until_it_waits(pid: u32) {
-    let process = format!("/proc/{pid}");
     let deadline = Instant::now() + LIMIT;
-    while !(is_asleep(&process) && has_state_open(&process)) {
+    while !sleeps_for_a_time(pid) {
         assert!(Instant::now() < deadline, "it does not wait for the lock");
         thread::sleep(Duration::from_millis(2));
     }
 }
 
-fn is_asleep(process: &str) -> bool {
-    let stat = fs::read_to_string(format!("{process}/stat")).expect("a running process");
-    stat.contains(") S ")
-}
-
-fn has_state_open(process: &str) -> bool {
-    let files = fs::read_dir(format!("{process}/fd")).expect("a running process");
-    let mut targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-    targets.any(|target| target.ends_with("state/2001"))
+fn sleeps_for_a_time(pid: u32) -> bool {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall")).expect("a running process");
+    let number = call
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
+    number.is_some_and(|number| [SYS_nanosleep, SYS_clock_nanosleep].contains(&number))
 }
 
 /// Sends a signal to a child of ours.

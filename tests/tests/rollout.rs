@@ -262,8 +262,14 @@ fn with_skip(damage: Damage) -> Sandbox {
 }
 
 #[test]
+fn without_the_mark_of_the_store_nobody_is_skipped() {
+    let damage: Damage = |s| remove(s, "var/lib/pam_mfa/users/.store");
+    assert_all_refused("no mark", &with_skip(damage), &["bob"]);
+}
+
+#[test]
 fn a_store_that_is_not_in_order_skips_nobody() {
-    let damages: [(&str, Damage); 9] = [
+    let damages: [(&str, Damage); 8] = [
         ("no key", |s| remove(s, "etc/pam_mfa/key")),
         ("another key", |s| {
             let text = format!("{} {}\n", "1".repeat(16), "2".repeat(64));
@@ -282,7 +288,6 @@ fn a_store_that_is_not_in_order_skips_nobody() {
             fs::create_dir(s.path("var/lib/pam_mfa/users")).expect("make a directory");
             set_mode(s, "var/lib/pam_mfa/users", 0o700);
         }),
-        ("no mark", |s| remove(s, "var/lib/pam_mfa/users/.store")),
         ("users open to others", |s| {
             set_mode(s, "var/lib/pam_mfa/users", 0o755)
         }),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::fault::absent_as_none;
+use crate::fault::{Fault, absent_as_none};
 use crate::file::{Dir, Privacy};
 use crate::paths::Root;
 use crate::verdict::Refusal;
@@ -115,6 +115,11 @@ impl Asking {
     }
 }
 
+/// The directory of configuration and key, if there is one.
+pub fn open_etc(root: &Root) -> Result<Option<Dir>, Fault> {
+    absent_as_none(Dir::open(&root.etc(), Privacy::Readable))
+}
+
 impl Config {
     /// Reads the configuration of the machine.
     ///
@@ -122,7 +127,12 @@ impl Config {
     /// `Refusal::Config` names every problem at once, each with line, key and what was expected; a
     /// file that is there and cannot be read is a fault.
     pub fn load(root: &Root) -> Result<Config, Refusal> {
-        let Some(etc) = absent_as_none(Dir::open(&root.etc(), Privacy::Readable))? else {
+        Config::load_from(root, open_etc(root)?.as_ref())
+    }
+
+    /// The same from the directory, already opened, if there is one.
+    pub fn load_from(root: &Root, etc: Option<&Dir>) -> Result<Config, Refusal> {
+        let Some(etc) = etc else {
             return Ok(Config::default());
         };
         let Some((text, changed)) = absent_as_none(etc.read_readable(FILE, CAP))? else {

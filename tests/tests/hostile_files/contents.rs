@@ -56,7 +56,7 @@ fn assert_spoiled(place: Place, code: i32, words: &[&str]) {
     for junk in spoiled {
         println!("{place:?}: {:?}", String::from_utf8_lossy(&junk));
         fs::write(&path, junk).expect("spoil a file of ours");
-        scene.assert_refused("alice", code, &words);
+        scene.assert_refused(place.met_by(), code, &words);
         let line = scene.sandbox.log().pop().expect("a line");
         assert!(!line.contains(CANARY), "{line}");
         let done = scene.sandbox.admin(&["status", "alice"]);
@@ -242,7 +242,8 @@ fn a_file_of_a_gigabyte_is_not_read() {
         let log_name = log.to_str().expect("a path in UTF-8");
         let trace = "trace=read,pread64,readv,preadv,mmap";
         let strace = ["strace", "-f", "-qq", "-o", log_name, "-e", trace];
-        let outcome = sandbox.client("alice").under(&strace).login(&[]);
+        let user = place.met_by();
+        let outcome = sandbox.client(user).under(&strace).login(&[]);
         assert_eq!(outcome.code, pam::AUTHINFO_UNAVAIL);
         let read = bytes_read(&log);
         assert!((1..MOST).contains(&read), "{read}");

@@ -38,10 +38,14 @@ fn everywhere(things: &[Thing]) {
     }
 }
 
-/// Alice is refused; bob, who is not enrolled, too, if nothing can be known of him either.
+/// Alice is refused, unless her record is all that it takes; bob, who is not enrolled, if nothing can be known
+/// of him.
 fn at(thing: &Thing, place: Place) {
     let Hostile { scene, path, words } = Hostile::new(thing, place);
-    scene.assert_fault("alice", &words);
+    match place.met_by() {
+        "alice" => scene.assert_fault("alice", &words),
+        _ => scene.assert_lets_in(),
+    }
     if place.is_everybodys() {
         scene.assert_fault("bob", &words);
     } else {

@@ -58,7 +58,16 @@ impl Place {
         matches!(self, Etc | Config)
     }
 
-    /// Whether somebody who is not enrolled cannot be decided about either.
+    /// Whose login meets it: alice's, or only that of bob, who is not enrolled. The mark is looked at where
+    /// there is no record.
+    pub fn met_by(self) -> &'static str {
+        match self {
+            Mark => "bob",
+            _ => "alice",
+        }
+    }
+
+    /// Whether somebody who is not enrolled cannot be decided about.
     pub fn is_everybodys(self) -> bool {
         matches!(self, Etc | Config | Key | Data | Users | Mark | States)
     }

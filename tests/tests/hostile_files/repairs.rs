@@ -23,7 +23,12 @@ fn fifo(place: Place) -> Hostile {
 /// What the log says about a login that could not be decided.
 #[track_caller]
 fn told(scene: &Scene, words: &[&str]) -> String {
-    scene.assert_fault("alice", words);
+    told_of("alice", scene, words)
+}
+
+#[track_caller]
+fn told_of(user: &str, scene: &Scene, words: &[&str]) -> String {
+    scene.assert_fault(user, words);
     scene.sandbox.log().pop().expect("a line")
 }
 
@@ -43,7 +48,7 @@ fn remove(path: &Path) {
 fn obey(thing: &Thing) {
     for place in Place::ALL.into_iter().filter(|place| (thing.fits)(*place)) {
         let hostile = Hostile::new(thing, place);
-        let line = told(&hostile.scene, &["then: "]);
+        let line = told_of(place.met_by(), &hostile.scene, &["then: "]);
         let command = line.rsplit("then: ").next().expect("a command");
         let command = command.strip_suffix('"').expect("the end of the line");
         run(Command::new("sh").args(["-c", command]), "").ok();
@@ -117,7 +122,7 @@ fn without_a_backup_of_a_record_enroll_is_named_and_is_the_repair() {
 fn without_a_backup_of_the_mark_a_new_store_keeps_the_records() {
     let Hostile { scene, path, .. } = fifo(Place::Mark);
     remove(&path);
-    told(&scene, &["no store", "mfa-admin init --new-store"]);
+    told_of("bob", &scene, &["no store", "mfa-admin init --new-store"]);
     scene.sandbox.admin(&["init", "--new-store"]).ok();
     scene.assert_lets_in();
 }
@@ -180,7 +185,8 @@ fn a_damaged_key_without_a_backup_is_removed() {
 fn a_damaged_mark_without_a_backup_is_made_anew() {
     let scene = Scene::new();
     fs::write(scene.path(Place::Mark), "junk").expect("spoil the mark");
-    told(
+    told_of(
+        "bob",
         &scene,
         &["remove this file and make it anew with: mfa-admin init --new-store"],
     );
