@@ -351,16 +351,17 @@ fn lines<const N: usize>(
 }
 
 /// What stands in the line of callgrind; each with all that it calls, so that some contain others.
-const PHASES: [(&str, &str); 10] = [
+const PHASES: [(&str, &str); 11] = [
     ("load the module", "dlopen@@"),
     ("who is it (name service)", "mfa-core/src/user.rs:"),
     ("key and mark of the store", "mfa-core/src/init.rs:"),
     ("record: verify, parse, unseal", "mfa-core/src/record.rs:"),
     ("state: read, claim, write", "mfa-core/src/state.rs:"),
     ("throttle", "mfa-core/src/throttle.rs:"),
-    ("judge", "mfa-core/src/judge.rs:"),
+    ("codes of the steps", "/totp-rs-"),
+    ("digest of a backup code", "/argon2-"),
     ("spend", "mfa-core/src/spend.rs:"),
-    ("wipe the stack", "mfa_core::traces::wipe"),
+    ("wipe the stack", "/zeroize-"),
     ("log", "pam_mfa/src/syslog.rs:"),
 ];
 
