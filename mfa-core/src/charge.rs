@@ -68,14 +68,10 @@ impl Claimed {
         names.filter(|name| !self.0.contains(name)).collect()
     }
 
-    /// Names that no longer count. Those of a later day only if the clock is known to be right: it
-    /// may be the clock that is wrong, and not they.
-    pub fn outdated(&self, today: i64, clock_is_right: bool) -> Vec<String> {
-        let is_outdated = |name: &&String| match day_in(name) {
-            Some(day) if day > today => clock_is_right,
-            Some(day) => day <= today.saturating_sub(DAYS),
-            None => true,
-        };
+    /// Names that do not count on a day that is known to be today: those of days long gone and of days to come.
+    pub fn outdated(&self, today: i64) -> Vec<String> {
+        let counts = |day| day <= today && day > today.saturating_sub(DAYS);
+        let is_outdated = |name: &&String| !day_in(name).is_some_and(counts);
         self.0.iter().filter(is_outdated).cloned().collect()
     }
 
@@ -150,8 +146,13 @@ mod tests {
             "pair-junk",
             "guess-",
         ]);
-        let old = ["guess-", "guess-10", "pair--3-0", "pair-10-9", "pair-junk"];
-        assert_eq!(names.outdated(20, false), old);
-        assert!(names.outdated(20, true).contains(&"guess-21".to_owned()));
+        let kept = ["guess-11"];
+        let outdated = names.outdated(20);
+        assert!(
+            names
+                .all()
+                .filter(|name| !outdated.contains(name))
+                .eq(&kept)
+        );
     }
 }

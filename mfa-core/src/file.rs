@@ -3,6 +3,7 @@
 //! A file is trusted only if it is of the right type, belongs to root (or to the effective user,
 //! so that tests need no root) and is closed to everybody else.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -60,6 +61,8 @@ pub struct Dir {
     /// Of which file system, and which there.
     number: (u64, u64),
     path: PathBuf,
+    /// Whether the handle stands where a listing begins.
+    at_start: Cell<bool>,
 }
 
 /// How many bytes of a directory are read in one call: some two hundred names.
@@ -110,6 +113,7 @@ impl Dir {
             fd: Arc::new(File::from(fd)),
             number: number(&stat),
             path,
+            at_start: Cell::new(true),
         })
     }
 
@@ -210,12 +214,6 @@ impl Dir {
         }
     }
 
-    /// The same, and nothing was changed in it.
-    pub fn is_unchanged(&self, name: &str, kept: &Kept) -> bool {
-        let there = fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW);
-        there.is_ok_and(|there| identity(&there) == identity(&kept.stat))
-    }
-
     /// Reads a file of at most `cap` bytes that everybody may read and only its owner may write;
     /// with the time of its last change, in seconds since 1970.
     pub fn read_readable(&self, name: &str, cap: usize) -> Result<(Vec<u8>, i64), Fault> {
@@ -302,7 +300,9 @@ impl Dir {
     /// are none of ours and left out.
     pub fn names(&self) -> Result<Vec<String>, Fault> {
         let fault = || Fault::io("cannot list", &self.path);
-        self.fd.as_ref().rewind().map_err(fault())?;
+        if !self.at_start.replace(false) {
+            self.fd.as_ref().rewind().map_err(fault())?;
+        }
         let mut room = [MaybeUninit::uninit(); LISTED_AT_ONCE];
         let mut listing = RawDir::new(&self.fd, &mut room);
         let mut names = Vec::new();
@@ -326,6 +326,12 @@ impl Kept {
     /// The file itself.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether a path still leads to it, and nothing was changed in it.
+    pub fn is_unchanged(&self, path: &Path) -> bool {
+        let there = nix::sys::stat::lstat(path);
+        there.is_ok_and(|there| identity(&there) == identity(&self.stat))
     }
 }
 

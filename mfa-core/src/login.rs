@@ -202,6 +202,8 @@ fn enrolled_or_not(
     rule: String,
 ) -> Result<(String, Asked), Fault> {
     let Some(uid) = login.uid else {
+        // As for a user without a record: who exists must not be told apart.
+        store.check_mark()?;
         return Ok((rule, Asked::As(Subject::Stranger(|| Refusal::UnknownUser))));
     };
     if let Some((record, kept)) = store.kept_record(uid)? {
@@ -316,13 +318,12 @@ impl Subject {
         let Subject::Enrolled(enrolled) = self else {
             return Ok(());
         };
-        let record = &enrolled.record;
-        if enrolled.store.is_unchanged(record.uid, &enrolled.kept) {
-            return Ok(());
-        }
-        match enrolled.store.record(record.uid)? {
-            Some(present) if present.id == record.id => Ok(()),
-            _ => Err(Refusal::RecordChanged),
+        match enrolled
+            .store
+            .is_current(&enrolled.record, &enrolled.kept)?
+        {
+            true => Ok(()),
+            false => Err(Refusal::RecordChanged),
         }
     }
 }

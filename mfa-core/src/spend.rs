@@ -50,7 +50,7 @@ pub fn spend(
         }
     };
     let lock = absent_as_none(dir.lock(LOGIN_PATIENCE))?.ok_or(Refusal::RecordChanged)?;
-    if !is_current(store, judged)? {
+    if !store.is_current(judged.record, judged.kept)? {
         store.drop_empty_state(uid);
         return Err(Refusal::RecordChanged);
     }
@@ -80,15 +80,6 @@ pub fn spend(
         Some(reading) => spending.from(reading),
         None => spending.anew(),
     }
-}
-
-/// Whether the record is still the same: its file is, or else its id.
-fn is_current(store: &Store, judged: &Judged) -> Result<bool, Fault> {
-    let record = judged.record;
-    Ok(store.is_unchanged(record.uid, judged.kept)
-        || store
-            .record(record.uid)?
-            .is_some_and(|present| present.id == record.id))
 }
 
 /// What is known under the lock.
@@ -146,13 +137,14 @@ impl Spending<'_> {
         Ok((matched, failures))
     }
 
-    /// Names that do not count any more are removed when a right code was typed, and at no other
-    /// time: a clock that is wrong for a while must not set anybody's guesses free. Says how many.
+    /// Names that do not count any more are removed when a right verification code was typed, and at no other
+    /// time: a clock that is wrong for a while must not set anybody's guesses free, and a backup code tells
+    /// nothing of the clock. Says how many.
     fn tidy(&self, matched: Match) -> usize {
-        let clock_is_right = matches!(matched, Match::Totp { .. });
-        let outdated = self
-            .claimed
-            .outdated(charge::day_of(self.now), clock_is_right);
+        let outdated = match matched {
+            Match::Totp { .. } => self.claimed.outdated(charge::day_of(self.now)),
+            Match::Backup { .. } => Vec::new(),
+        };
         let removed = outdated
             .iter()
             .filter(|name| self.dir.release(name).is_ok());

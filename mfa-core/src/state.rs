@@ -72,11 +72,6 @@ impl StateDir {
         lock::lock(&self.dir, patience)
     }
 
-    /// Whether it is still the one that its path leads to.
-    pub fn is_current(&self) -> bool {
-        self.dir.is_current()
-    }
-
     /// Whether a record was ever active beside this state: its block has its final name.
     pub fn had_record(&self) -> Result<bool, Fault> {
         Ok(self
@@ -100,10 +95,9 @@ impl StateDir {
     pub fn read_with_claimed(
         &self,
         record: &RecordId,
-        earlier: Option<&Reading>,
     ) -> Result<(Option<Reading>, Claimed), Fault> {
         let run = self.twin.dir()?;
-        let reading = self.read_with(record, earlier, run.as_ref())?;
+        let reading = self.read_with(record, None, run.as_ref())?;
         Ok((reading, self.claimed_with(run.as_ref())?))
     }
 

@@ -75,7 +75,11 @@ impl Store {
         })
     }
 
-    fn check_mark(&self) -> Result<(), Fault> {
+    /// Whether the mark of the store vouches for it.
+    ///
+    /// # Errors
+    /// `NoStore` if there is none; whatever is wrong with it.
+    pub fn check_mark(&self) -> Result<(), Fault> {
         without_traces(|| init::check_mark(&self.users, &self.key))
     }
 
@@ -103,10 +107,18 @@ impl Store {
         }
     }
 
-    /// Whether the record is still the one that was read, by its file, which was kept open since. If so,
-    /// reading it again would bring the same.
-    pub fn is_unchanged(&self, uid: u32, kept: &Kept) -> bool {
-        self.users.is_unchanged(&file_name(uid), kept)
+    /// Whether a record is still the one that was read from the file that was kept open since. Its path is
+    /// what tells: the directory may have been replaced by another one.
+    pub fn is_current(&self, record: &Record, kept: &Kept) -> Result<bool, Fault> {
+        let uid = record.uid;
+        if kept.is_unchanged(&self.path_of(uid)) {
+            return Ok(true);
+        }
+        let present = match self.users.is_current() {
+            true => self.record(uid)?,
+            false => None,
+        };
+        Ok(present.is_some_and(|present| present.id == record.id))
     }
 
     /// The name in the record must still lead to the uid in it: uids are given away again.
@@ -124,8 +136,8 @@ impl Store {
         }
     }
 
-    /// A record that is missing beside a block of his was lost; unless it was written between our
-    /// first look and our second.
+    /// A record that is missing beside a block of his was lost. It is looked for once more, for record, block
+    /// and mark may have come since our first look.
     fn text_of(&self, uid: u32) -> Result<Option<(Vec<u8>, Kept)>, Fault> {
         let name = file_name(uid);
         let read = || {
@@ -137,12 +149,16 @@ impl Store {
             return Ok(Some(text));
         }
         self.check_mark()?;
-        match self.state_dir(uid)? {
-            Some(state) if state.had_record()? => read()?.map(Some).ok_or(Fault::LostRecord {
+        let was_there = match self.state_dir(uid)? {
+            Some(state) => state.had_record()?,
+            None => false,
+        };
+        match read()? {
+            None if was_there => Err(Fault::LostRecord {
                 path: self.path_of(uid),
                 uid,
             }),
-            _ => Ok(None),
+            text => Ok(text),
         }
     }
 
@@ -151,9 +167,9 @@ impl Store {
         self.users.path().join(file_name(uid))
     }
 
-    /// The state directory of a user, if he has one.
+    /// The state directory of a user, if he has one. By its path, for what lies above it may have been replaced.
     pub fn state_dir(&self, uid: u32) -> Result<Option<StateDir>, Fault> {
-        let dir = absent_as_none(self.states.dir(&uid.to_string()))?;
+        let dir = absent_as_none(Dir::open(&self.state_path(uid), Privacy::Private))?;
         Ok(dir.map(|dir| StateDir::new(dir, &self.root, uid)))
     }
 

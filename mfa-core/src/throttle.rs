@@ -32,8 +32,6 @@ pub struct Throttle<'e> {
     before: usize,
     /// Whether some of them may be in `/run`.
     in_run: bool,
-    /// What was found before the prompt: its files are open.
-    earlier: Option<Countable>,
     caution: Option<Fault>,
 }
 
@@ -85,7 +83,6 @@ impl<'e> Throttle<'e> {
             charges: Vec::new(),
             before: 0,
             in_run: false,
-            earlier: None,
             caution: None,
         }
     }
@@ -93,12 +90,8 @@ impl<'e> Throttle<'e> {
     /// How many codes in a row would be asked for now. Nothing is charged.
     pub fn run(&mut self) -> Result<usize, Fault> {
         let now = self.clock.now();
-        match countable(self.store, self.record, now, None)? {
-            Ok(found) => {
-                let run = run_of(&found.claimed, self.record, now);
-                self.earlier = Some(found);
-                Ok(run)
-            }
+        match countable(self.store, self.record, now)? {
+            Ok(found) => Ok(run_of(&found.claimed, self.record, now)),
             Err(caution) => Ok(self.without_charges(caution)),
         }
     }
@@ -117,8 +110,7 @@ impl<'e> Throttle<'e> {
             2 => Kind::Pair,
             _ => return Ok(Toll::Paid(None)),
         };
-        let earlier = self.earlier.take();
-        let paid = match countable(self.store, self.record, now, earlier)? {
+        let paid = match countable(self.store, self.record, now)? {
             Ok(found) => self
                 .claim(&found, kind, charge::day_of(now))
                 .then_some(Some(Box::new(found))),
@@ -239,7 +231,7 @@ pub fn failures_since(state: &State, claimed: usize, record: &Record) -> usize {
 
 /// What is free for a user. Nothing is charged.
 pub fn free(store: &Store, record: &Record, now: i64) -> Result<Free, Fault> {
-    match countable(store, record, now, None)? {
+    match countable(store, record, now)? {
         Ok(Countable { claimed, .. }) => Ok(free_of(&claimed, record, now)),
         Err(_) => Ok(Free {
             guesses: 0,
@@ -267,25 +259,15 @@ pub struct Countable {
     pub reading: Reading,
 }
 
-/// The directory of the charges and what was claimed; or why nothing is free whatever it holds. All of it
-/// is read anew; of what was found earlier the open files are taken, if they are still the same.
-fn countable(
-    store: &Store,
-    record: &Record,
-    now: i64,
-    earlier: Option<Countable>,
-) -> Result<Result<Countable, Fault>, Fault> {
+/// The directory of the charges and what was claimed; or why nothing is free whatever it holds.
+fn countable(store: &Store, record: &Record, now: i64) -> Result<Result<Countable, Fault>, Fault> {
     let no_state = || Fault::NoState {
         path: store.state_path(record.uid),
     };
-    let (dir, earlier) = match earlier.filter(|earlier| earlier.dir.is_current()) {
-        Some(Countable { dir, reading, .. }) => (Some(dir), Some(reading)),
-        None => (store.state_dir(record.uid)?, None),
-    };
-    let Some(dir) = dir else {
+    let Some(dir) = store.state_dir(record.uid)? else {
         return Ok(Err(no_state()));
     };
-    let (reading, claimed) = dir.read_with_claimed(&record.id, earlier.as_ref())?;
+    let (reading, claimed) = dir.read_with_claimed(&record.id)?;
     Ok(match reading.filter(|reading| reading.complete) {
         None => Err(no_state()),
         Some(reading) if is_behind(record, &reading.state, now) => Err(Fault::ClockBehind {

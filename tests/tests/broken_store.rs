@@ -1,7 +1,10 @@
 //! A store that is not there, or another one, lets nobody in, asks nothing, and says in the log what
 //! to do. What can be wrong with each file is in hostile_files.
 
-use std::fs;
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+};
 
 use mfa_tests::{enrolled::Enrolled, pam, sandbox::Sandbox};
 
@@ -97,6 +100,34 @@ fn a_store_that_is_not_mounted_lets_nobody_in() {
         });
     }
     assert!(sandbox.login("alice", &[&alice.code(1)]).granted());
+}
+
+#[test]
+fn records_that_are_not_mounted_are_no_lost_records() {
+    let (sandbox, _) = Sandbox::with_alice();
+    without(&sandbox, "var/lib/pam_mfa/users", || {
+        let users = sandbox.path("var/lib/pam_mfa/users");
+        DirBuilder::new()
+            .mode(0o700)
+            .create(users)
+            .expect("make a directory");
+        assert_fault(&sandbox, &["no store", "mounted?"]);
+        fs::remove_dir(sandbox.path("var/lib/pam_mfa/users")).expect("remove it");
+    });
+}
+
+#[test]
+fn a_store_without_a_mark_does_not_tell_who_exists() {
+    let (sandbox, _) = Sandbox::with_alice();
+    without(&sandbox, MARK, || {
+        // daemon is an account and not enrolled.
+        let [known, unknown] = ["daemon", "nobody-at-all"].map(|user| {
+            let outcome = sandbox.client(user).real_accounts().login(&["123456"; 3]);
+            (outcome.code, outcome.shown())
+        });
+        assert_eq!(known, (pam::AUTHINFO_UNAVAIL, format!("{OUT_OF_ORDER}\n")));
+        assert_eq!(known, unknown);
+    });
 }
 
 #[test]

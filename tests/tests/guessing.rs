@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fs,
     path::Path,
 };
 
@@ -261,4 +262,21 @@ fn junk_among_the_names_sets_nothing_free() {
     }
     (0..20).for_each(|_| year.guess(&world, 6));
     assert_eq!(year.judged.borrow()[1..3], [0, 0]);
+}
+
+#[test]
+fn a_backup_code_under_a_wrong_clock_sets_no_guesses_free() {
+    let world = World::new(tempfile::tempdir().unwrap(), &[SIX], START);
+    let claimed = || {
+        let names = fs::read_dir(world.path().join("var/lib/pam_mfa/state/0")).unwrap();
+        names.count()
+    };
+    world.login_with(&["000000", "111111", "000000"]);
+    let before = claimed();
+    assert!(before > 1);
+    world.pass(20 * DAY);
+    let backup = world.backup[0].shown();
+    let (verdict, _) = world.login_with(&[&backup]);
+    assert!(matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
+    assert_eq!(claimed(), before);
 }

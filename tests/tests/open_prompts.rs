@@ -1,6 +1,9 @@
 //! Prompts that stay open while something happens: what was found before one counts for nothing after it.
 
-use std::{cell::Cell, collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    cell::Cell, collections::BTreeSet, fs, fs::Permissions, os::unix::fs::PermissionsExt,
+    process::Command,
+};
 
 use mfa_core::{
     device::Shape,
@@ -170,22 +173,84 @@ fn a_clock_that_is_set_back_makes_one_code_no_more_enough() {
     assert!(!matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
 }
 
-#[test]
-fn a_state_that_was_moved_away_gives_open_prompts_no_more_tries() {
-    let world = world(1);
-    let prompts = Prompts::new(&world);
-    prompts.open(40, &|| {
-        let state = world.path().join("var/lib/pam_mfa/state");
-        let (ours, old, new) = (state.join("0"), state.join("old"), state.join("new"));
-        copy(&ours, &new);
-        fs::rename(&ours, old).unwrap();
-        fs::rename(new, ours).unwrap();
-        prompts.open(15, &|| {});
-    });
-    assert_eq!(prompts.judged.get(), FREE);
+/// Puts a copy of a file or directory in its place.
+fn replace(world: &World, below: &str) {
+    let ours = world.path().join("var/lib/pam_mfa").join(below);
+    let (old, new) = (ours.with_extension("old"), ours.with_extension("new"));
+    let copied = Command::new("cp").arg("-a").args([&ours, &new]).status();
+    assert!(copied.unwrap().success());
+    fs::rename(&ours, old).unwrap();
+    fs::rename(new, ours).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg("-a").args([from, to]).status();
-    assert!(copied.unwrap().success());
+#[test]
+fn a_state_that_was_replaced_gives_open_prompts_no_more_tries() {
+    for below in ["state/0", "state"] {
+        let world = world(1);
+        let prompts = Prompts::new(&world);
+        prompts.open(40, &|| {
+            replace(&world, below);
+            prompts.open(15, &|| {});
+        });
+        assert_eq!(prompts.judged.get(), FREE, "{below}");
+    }
+}
+
+/// Something happens while the prompt is open, then these codes are typed.
+fn login_after(world: &World, codes: &[String], happens: impl Fn()) -> Verdict {
+    let mut answer = || {
+        happens();
+        codes.join(" ")
+    };
+    world.login(&mut Once(Some(&mut answer)))
+}
+
+fn in_a_row(world: &World) -> [String; 3] {
+    [-30, 0, 30].map(|seconds| world.code_in(seconds, 0))
+}
+
+#[test]
+fn a_block_that_was_replaced_lets_a_code_in_once() {
+    let world = world(1);
+    let code = [world.code_in(0, 0)];
+    let block = format!("state/0/block-{}", "01".repeat(16));
+    let verdict = login_after(&world, &code, || {
+        replace(&world, &block);
+        owner_logs_in(&world);
+    });
+    assert!(!matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
+}
+
+#[test]
+fn records_that_were_replaced_do_not_outlive_disable() {
+    let world = world(1);
+    let verdict = login_after(&world, &in_a_row(&world), || {
+        replace(&world, "users");
+        assert!(world.store().remove(0).unwrap());
+    });
+    assert!(!matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
+    assert!(!world.path().join("var/lib/pam_mfa/state/0").exists());
+}
+
+#[test]
+fn a_state_that_was_opened_to_others_is_not_believed() {
+    let world = world(1);
+    let state = world.path().join("var/lib/pam_mfa/state/0");
+    let verdict = login_after(&world, &in_a_row(&world)[..1], || {
+        fs::set_permissions(&state, Permissions::from_mode(0o755)).unwrap();
+    });
+    assert!(!matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
+}
+
+/// A process that the application forks would share the lock, and a disk could not be made read-only.
+#[test]
+fn at_a_prompt_nothing_of_the_state_is_open() {
+    let world = world(1);
+    let state = world.path().join("var/lib/pam_mfa/state/0");
+    let verdict = login_after(&world, &in_a_row(&world)[..1], || {
+        let open = fs::read_dir("/proc/self/fd").unwrap();
+        let mut targets = open.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        assert_eq!(targets.find(|target| target.starts_with(&state)), None);
+    });
+    assert!(matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
 }

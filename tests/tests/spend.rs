@@ -1,6 +1,11 @@
 //! The moment in which a code is used up: races, the lock, and disks that cannot be written.
 
-use std::{fs, thread};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    thread,
+};
 
 use mfa_tests::{lock, outcome::Outcome, pam, sandbox::Sandbox, session::Session};
 
@@ -192,4 +197,52 @@ fn a_disk_and_a_run_that_cannot_be_written_let_nobody_in() {
     fs::write(sandbox.path("run/pam_mfa"), "").expect("write a file");
     let outcome = login_under(&sandbox, &failing("pwrite64", "ENOSPC"), &alice.code(0));
     assert_eq!(outcome.code, pam::AUTHINFO_UNAVAIL, "{outcome:#?}");
+}
+
+#[test]
+fn a_block_that_is_replaced_while_a_login_waits_is_the_one_that_is_written() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let code = alice.code(0);
+    let held = lock::hold(&sandbox);
+    let mut session = sandbox.client("alice").start();
+    session.prompt();
+    session.answer(&code);
+    lock::wait_until_it_waits(session.pid());
+    let block = block_of_alice(&sandbox);
+    let copy = block.with_file_name("copy");
+    fs::write(&copy, fs::read(&block).expect("read the block")).expect("write a copy");
+    fs::set_permissions(&copy, Permissions::from_mode(0o600)).expect("set the mode");
+    fs::rename(copy, block).expect("replace the block");
+    drop(held);
+    assert!(session.finish().granted());
+    assert!(!sandbox.login("alice", &[&code]).granted());
+}
+
+fn block_of_alice(sandbox: &Sandbox) -> PathBuf {
+    let state = sandbox.path("var/lib/pam_mfa/state/2001");
+    let names = fs::read_dir(state).expect("list alice's state");
+    let mut paths = names.map(|entry| entry.expect("an entry").path());
+    let block = paths.find(|path| path.to_string_lossy().contains("/block-"));
+    block.expect("alice's block")
+}
+
+/// Whatever happens to a write, the slot that counted until then is still there.
+#[test]
+fn each_login_overwrites_the_older_slot() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let slots = || {
+        let bytes = fs::read(block_of_alice(&sandbox)).expect("read the block");
+        [bytes[..512].to_vec(), bytes[4096..].to_vec()]
+    };
+    let mut before = slots();
+    let changed = [-1, 0, 1].map(|step| {
+        assert!(sandbox.login("alice", &[&alice.code(step)]).granted());
+        let after = slots();
+        let changed = [0, 1].map(|slot| after[slot] != before[slot]);
+        before = after;
+        changed
+    });
+    let [first, second, third] = changed;
+    assert!(first != second && first == third, "{changed:?}");
+    assert!(changed.iter().all(|[one, other]| one != other));
 }
