@@ -4,6 +4,7 @@ mod admin;
 mod callgrind;
 mod child;
 mod code;
+mod disk;
 mod elf;
 mod growth;
 mod login;
@@ -69,6 +70,7 @@ fn results(rounds: usize, users: usize, system: &System) -> Results {
     let mut now = logins::beginning();
     let mut logins = logins::measure(&place, rounds, system, &mut now);
     logins::count(&mut logins, &place, &symbols, system, &mut now);
+    let disk = disk::measure(&system.dir, rounds);
     let modules = elf::measure(&place, rounds);
     let memory = system.with_log_reader(|| memory(&place, &mut now));
     let loads = throughput(&module, rounds, system);
@@ -82,6 +84,7 @@ fn results(rounds: usize, users: usize, system: &System) -> Results {
     Results {
         rounds,
         logins,
+        disk,
         modules,
         memory,
         sizes,

@@ -24,6 +24,8 @@ pub struct Results {
     pub rounds: usize,
     /// The kinds of logins.
     pub logins: Logins,
+    /// What the disk alone takes.
+    pub disk: Vec<(&'static str, Samples)>,
     /// The modules' files.
     pub modules: Vec<Module>,
     /// What a login leaves in its host: what it was, and for each module.
@@ -73,6 +75,8 @@ impl Results {
             parts.push(self.times(scenario));
             parts.push(self.counts(scenario));
         }
+        parts.push("## The disk alone\n".to_owned());
+        parts.push(self.disk_alone());
         parts.push("## Where the instructions go\n".to_owned());
         parts.push(self.phases());
         parts.push("## Loading\n".to_owned());
@@ -99,6 +103,17 @@ impl Results {
         });
         parts.push(table(&["", "ms"], rows));
         parts.join("\n")
+    }
+
+    fn disk_alone(&self) -> String {
+        let rows = self.disk.iter().map(|(what, samples)| {
+            vec![
+                (*what).to_owned(),
+                format!("{:.0}", samples.median()),
+                format!("{:.0}", samples.p95()),
+            ]
+        });
+        table(&["what a right code leaves on disk", "µs", "p95"], rows)
     }
 
     fn retained(&self) -> Memory {

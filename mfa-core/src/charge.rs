@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 pub const DAYS: i64 = 10;
 /// How many pairs of codes are free a day.
 pub const PAIRS: u32 = 10;
-/// More names than this, and nothing is free until a login is granted: the directory stays small.
+/// More names than this, and nothing is free until a right verification code was typed: the
+/// directory stays small.
 pub const MOST: usize = 2000;
 
 const SECONDS_A_DAY: i64 = 86_400;

@@ -155,8 +155,9 @@ impl Dir {
         &self.path
     }
 
-    /// The handle, to lock the directory with.
+    /// The handle, to lock the directory with. What came while somebody waited for the lock is listed.
     pub fn handle(&self) -> Arc<File> {
+        self.at_start.set(false);
         Arc::clone(&self.fd)
     }
 
@@ -307,7 +308,11 @@ impl Dir {
         let mut listing = RawDir::new(&self.fd, &mut room);
         let mut names = Vec::new();
         while let Some(entry) = listing.next() {
-            let entry = entry.map_err(io::Error::from).map_err(fault())?;
+            let entry = match entry {
+                // The directory itself was removed.
+                Err(rustix::io::Errno::NOENT) => break,
+                entry => entry.map_err(io::Error::from).map_err(fault())?,
+            };
             let name = entry.file_name().to_str().ok();
             names.extend(name.filter(|n| *n != "." && *n != "..").map(str::to_owned));
         }
@@ -335,8 +340,8 @@ impl Kept {
     }
 }
 
-/// What tells files apart, and each change of one from the next: a login never writes in a file that it
-/// keeps open like this, and an admin command replaces it.
+/// What tells files apart, and each change of one from the next: no login writes in the file of a record, and an
+/// admin command replaces it.
 fn identity(stat: &FileStat) -> [i64; 7] {
     [
         stat.st_dev.cast_signed(),
@@ -432,4 +437,30 @@ fn read_again(mut file: &File, cap: usize) -> io::Result<Vec<u8>> {
     file.rewind()?;
     file.take(cap as u64 + 1).read_to_end(&mut content)?;
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_directory_that_was_removed_is_empty_and_one_that_grew_is_listed_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::set_permissions(
+            parent.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o700),
+        )
+        .unwrap();
+        let parent = Dir::open(parent.path(), Privacy::Private).unwrap();
+        let dir = parent.make("inner").unwrap();
+        for count in 0..500 {
+            assert_eq!(dir.names().unwrap().len(), count);
+            dir.create(&format!("a name that fills the room of a listing {count}"))
+                .unwrap();
+        }
+        fs::remove_dir_all(dir.path()).unwrap();
+        assert_eq!(dir.names().unwrap(), [""; 0]);
+        assert!(parent.dir("inner").unwrap_err().is_absence());
+    }
 }

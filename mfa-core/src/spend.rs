@@ -139,7 +139,7 @@ impl Spending<'_> {
 
     /// Names that do not count any more are removed when a right verification code was typed, and at no other
     /// time: a clock that is wrong for a while must not set anybody's guesses free, and a backup code tells
-    /// nothing of the clock. Says how many.
+    /// nothing of the clock. Says how many of others.
     fn tidy(&self, matched: Match) -> usize {
         let outdated = match matched {
             Match::Totp { .. } => self.claimed.outdated(charge::day_of(self.now)),
@@ -148,7 +148,7 @@ impl Spending<'_> {
         let removed = outdated
             .iter()
             .filter(|name| self.dir.release(name).is_ok());
-        removed.count()
+        removed.filter(|name| !self.charged.contains(name)).count()
     }
 
     /// Only for a verification code, only if the disk is to blame: its window ends by itself, where

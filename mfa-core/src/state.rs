@@ -101,7 +101,7 @@ impl StateDir {
         Ok((reading, self.claimed_with(run.as_ref())?))
     }
 
-    /// The same without an earlier one; `None` also if it is not all that there is to know.
+    /// [`StateDir::read`] without an earlier one; `None` also if it is not all that there is to know.
     pub fn read_whole(&self, record: &RecordId) -> Result<Option<Reading>, Fault> {
         let reading = self.read(record, None)?;
         Ok(reading.filter(|reading| reading.complete))

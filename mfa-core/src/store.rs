@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use crate::block::State;
@@ -256,12 +257,25 @@ impl Store {
         for _ in 0..ATTEMPTS {
             let state = self.state_dir_or_new(uid)?;
             if let Some(lock) = absent_as_none(state.lock(ADMIN_PATIENCE))? {
+                self.check_in_place()?;
                 return Ok((state, lock));
             }
         }
         Err(Fault::Busy {
             path: self.state_path(uid),
             pid: None,
+        })
+    }
+
+    /// A command that waited for an answer must not write into one half of a store and one of another.
+    fn check_in_place(&self) -> Result<(), Fault> {
+        let mut dirs = [&self.users, &self.states].into_iter();
+        dirs.try_for_each(|dir| match dir.is_current() {
+            true => Ok(()),
+            false => {
+                let doing = "the store was replaced meanwhile, try again: cannot use";
+                Err(Fault::io(doing, dir.path())(Errno::ESTALE))
+            }
         })
     }
 

@@ -37,8 +37,7 @@ pub struct Throttle<'e> {
 
 /// What follows from the codes that were typed.
 pub enum Toll {
-    /// They may be judged: they are paid for, or as many as are always enough. With what names were
-    /// counted by, unless nobody needed to.
+    /// They may be judged: they are paid for, with what names were counted by; or as many as are always enough.
     Paid(Option<Box<Countable>>),
     /// Another one is asked for.
     More,
@@ -92,13 +91,11 @@ impl<'e> Throttle<'e> {
         let now = self.clock.now();
         match countable(self.store, self.record, now)? {
             Ok(found) => Ok(run_of(&found.claimed, self.record, now)),
-            Err(caution) => Ok(self.without_charges(caution)),
+            Err(caution) => {
+                self.caution = Some(caution);
+                Ok(ENOUGH)
+            }
         }
-    }
-
-    fn without_charges(&mut self, caution: Fault) -> usize {
-        self.caution = Some(caution);
-        ENOUGH
     }
 
     /// Whether these codes in a row may be judged at `now`. If so they are paid for.
@@ -110,17 +107,20 @@ impl<'e> Throttle<'e> {
             2 => Kind::Pair,
             _ => return Ok(Toll::Paid(None)),
         };
-        let paid = match countable(self.store, self.record, now)? {
-            Ok(found) => self
-                .claim(&found, kind, charge::day_of(now))
-                .then_some(Some(Box::new(found))),
-            Err(caution) => (self.without_charges(caution) <= run.len()).then_some(None),
-        };
-        Ok(paid.map_or(Toll::More, Toll::Paid))
+        Ok(match countable(self.store, self.record, now)? {
+            Ok(found) => match self.claim(&found, kind, charge::day_of(now)) {
+                true => Toll::Paid(Some(Box::new(found))),
+                false => Toll::More,
+            },
+            Err(caution) => {
+                self.caution = Some(caution);
+                Toll::More
+            }
+        })
     }
 
-    /// Claims as many names as a try costs, the oldest first. If another login takes some of them at
-    /// the same time, what was claimed stays claimed and the answer is no.
+    /// Claims as many names as a try costs, the oldest first. If other logins take so many of them at the same
+    /// time that too few are left, what was claimed stays claimed and the answer is no.
     fn claim(&mut self, found: &Countable, kind: Kind, today: i64) -> bool {
         let (dir, free) = (&found.dir, found.claimed.free(kind, today));
         let mut missing = price(self.record);

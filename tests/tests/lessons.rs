@@ -238,7 +238,14 @@ fn calls_of(sandbox: &Sandbox, answer: &str) -> Vec<trace::Call> {
 fn no_link_is_followed_and_no_descriptor_outlives_exec() {
     need!("/usr/bin/strace");
     let (sandbox, alice) = Sandbox::with_alice();
-    let ours = ["etc/pam_mfa", "var/lib/pam_mfa", "run/pam_mfa", "run"];
+    let state = "var/lib/pam_mfa/state/2001";
+    let ours = [
+        "etc/pam_mfa",
+        "var/lib/pam_mfa",
+        state,
+        "run/pam_mfa",
+        "run",
+    ];
     let ours = ours.map(|folder| sandbox.path(folder).display().to_string());
     let mut sockets = 0;
     for answer in [&alice.code(0), &alice.backup_codes[0], &alice.wrong_code()] {

@@ -232,6 +232,19 @@ fn records_that_were_replaced_do_not_outlive_disable() {
     assert!(!world.path().join("var/lib/pam_mfa/state/0").exists());
 }
 
+/// An admin command waits for answers, too.
+#[test]
+fn a_command_changes_nothing_in_a_store_that_was_replaced_meanwhile() {
+    for below in ["users", "state"] {
+        let world = world(1);
+        let store = world.store();
+        replace(&world, below);
+        let error = store.remove(0).unwrap_err().to_string();
+        assert!(error.contains("replaced meanwhile"), "{error}");
+        owner_logs_in(&world);
+    }
+}
+
 #[test]
 fn a_state_that_was_opened_to_others_is_not_believed() {
     let world = world(1);
