@@ -65,6 +65,8 @@ pub struct Dir {
     at_start: Cell<bool>,
 }
 
+const OWNERS: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
+
 /// How many bytes of a directory are read in one call: some two hundred names.
 const LISTED_AT_ONCE: usize = 8 * 1024;
 
@@ -226,15 +228,23 @@ impl Dir {
 
     /// Makes a file that must not exist yet, 0600 whatever the umask.
     pub fn create(&self, name: &str) -> Result<File, Fault> {
-        let path = self.path.join(name);
-        let flags = OPEN | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
-        let mode = Mode::from_bits_truncate(0o600);
-        let fd = openat(&self.fd, name, flags, mode).map_err(Fault::io("cannot create", &path))?;
-        if let Err(errno) = fchmod(&fd, mode) {
+        let file = self.claim(name)?;
+        if let Err(errno) = fchmod(&file, OWNERS) {
             self.unlink(name)?;
+            let path = self.path.join(name);
             return Err(Fault::io("cannot set the mode of", &path)(errno));
         }
-        Ok(File::from(fd))
+        Ok(file)
+    }
+
+    /// Makes a file that must not exist yet and of which the name is all that counts: the umask may take rights
+    /// away.
+    pub fn claim(&self, name: &str) -> Result<File, Fault> {
+        let path = self.path.join(name);
+        let flags = OPEN | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR;
+        let fd = openat(&self.fd, name, flags, OWNERS);
+        fd.map(File::from)
+            .map_err(Fault::io("cannot create", &path))
     }
 
     /// Makes a new file with this content and waits until the disk has it. An unfinished one is

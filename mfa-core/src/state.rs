@@ -377,7 +377,7 @@ fn remove_blocks_but(dir: &Dir, record: &RecordId) -> Result<(), Fault> {
 }
 
 fn claim_in(dir: &Dir, name: &str) -> Result<bool, Fault> {
-    match dir.create(name) {
+    match dir.claim(name) {
         Ok(_) => Ok(true),
         Err(Fault::Io { error, .. }) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(fault) => Err(fault),
