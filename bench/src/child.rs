@@ -178,11 +178,14 @@ pub fn codes(now: u64, count: u64) -> Vec<String> {
 
 /// The highest point, the present one, and what of it no file stands behind.
 fn sizes() -> [i64; 3] {
-    let status = fs::read_to_string("/proc/self/status").expect("read our status");
-    ["VmHWM:", "VmRSS:", "RssAnon:"].map(|name| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
+    // Those of status are counted for each processor, and added up from time to time.
+    let (status, rollup) = ("/proc/self/status", "/proc/self/smaps_rollup");
+    let at = [(status, "VmHWM:"), (rollup, "Rss:"), (rollup, "Anonymous:")];
+    at.map(|(file, name)| {
+        let text = fs::read_to_string(file).expect("read our memory");
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
         let size = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        size.and_then(|size| size.parse().ok())
+        size.and_then(|size| size.trim().parse().ok())
             .expect("a size in kB")
     })
 }

@@ -97,20 +97,43 @@ fn of(
         let profile = callgrind::profile(many, Scenario::Right, size.subject, *now, &system.dir);
         size.instructions = profile.total;
         *now += STEP;
-        size.memory = above_floor(many, size.subject, &child::codes(*now, 1), *now);
         system.drain_log();
+        size.memory = system
+            .with_log_reader(|| above_floor(many, size.subject, now, |now| child::codes(now, 1)));
     }
     sizes.into()
 }
 
-/// The memory of a host after these answers, above what it takes without any module.
-pub fn above_floor(place: &Place, subject: Subject, answers: &[String], now: u64) -> Memory {
-    let of = |subject| child::memory(place, subject, answers, now);
-    let (with, floor) = (of(subject), of(FLOOR));
+/// How often memory is measured: where the kernel maps a module decides how many of its pages come along.
+const HOSTS: usize = 15;
+
+/// The memory of a host after the answers of a time, above what it takes without any module: medians.
+pub fn above_floor(
+    place: &Place,
+    subject: Subject,
+    now: &mut u64,
+    answers: impl Fn(u64) -> Vec<String>,
+) -> Memory {
+    let mut hosts = [subject, FLOOR].map(|_| Vec::new());
+    for _ in 0..HOSTS {
+        let answers = answers(*now);
+        for (hosts, subject) in hosts.iter_mut().zip([subject, FLOOR]) {
+            hosts.push(child::memory(place, subject, &answers, *now));
+        }
+        *now += (answers.len() as u64 + 1) * STEP;
+    }
+    let above = |size: fn(&Memory) -> i64| {
+        let median = |hosts: &Vec<Memory>| {
+            let mut sizes: Vec<i64> = hosts.iter().map(size).collect();
+            sizes.sort_unstable();
+            sizes[HOSTS / 2]
+        };
+        median(&hosts[0]) - median(&hosts[1])
+    };
     Memory {
-        peak: with.peak - floor.peak,
-        retained: with.retained - floor.retained,
-        anonymous: with.anonymous - floor.anonymous,
+        peak: above(|memory| memory.peak),
+        retained: above(|memory| memory.retained),
+        anonymous: above(|memory| memory.anonymous),
     }
 }
 

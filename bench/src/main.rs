@@ -97,24 +97,21 @@ fn results(rounds: usize, users: usize, system: &System) -> Results {
 fn memory(place: &Place, now: &mut u64) -> Vec<(String, Vec<(scenario::Subject, child::Memory)>)> {
     eprintln!("memory");
     let mut after_codes = |count: u64| {
-        *now += (count + 1) * code::STEP;
-        let answers = child::codes(*now, count);
-        let of = |subject| (subject, growth::above_floor(place, subject, &answers, *now));
-        let all = growth::MODULES.map(of).to_vec();
-        *now += count * code::STEP;
-        all
+        *now += code::STEP;
+        let answers = |now| child::codes(now, count);
+        let of = |subject| (subject, growth::above_floor(place, subject, now, answers));
+        growth::MODULES.map(of).to_vec()
     };
     let mut rows = vec![
         ("a right code".to_owned(), after_codes(1)),
         ("a hundred right codes".to_owned(), after_codes(100)),
     ];
-    let of = |subject| {
-        place.forget_spent();
-        let answer = Scenario::Backup.answer(place, subject, *now);
-        (
-            subject,
-            growth::above_floor(place, subject, &[answer], *now),
-        )
+    let mut of = |subject| {
+        let answers = |now| {
+            place.forget_spent();
+            vec![Scenario::Backup.answer(place, subject, now)]
+        };
+        (subject, growth::above_floor(place, subject, now, answers))
     };
     rows.push(("a backup code".to_owned(), vec![of(OURS), of(GOOGLE)]));
     rows
