@@ -49,7 +49,10 @@ impl Line {
         let (key, value) = word.split_once('=')?;
         let right = match key {
             "root" => value.starts_with('/'),
-            "service" => !value.is_empty(),
+            "service" => {
+                let is_other = |c: char| c.is_ascii_uppercase() || c == '/';
+                !value.is_empty() && value != "*" && !value.starts_with('!') && !value.contains(is_other)
+            }
             "prompt" => {
                 let is_control = |c: char| c < ' ' || ('\u{7f}'..='\u{9f}').contains(&c);
                 (1..=256).contains(&value.len()) && !value.contains(is_control)

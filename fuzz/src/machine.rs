@@ -89,7 +89,11 @@ impl Workshop {
             record,
             mark: self.mark.clone(),
             config: Laid::new(&scenario.config),
-            enrolled: scenario.damage.is_none(),
+            // A record that fits the key needs no mark.
+            enrolled: matches!(
+                scenario.damage,
+                None | Some(Damage::NoMark | Damage::OtherMark(_))
+            ),
             absent: matches!(scenario.damage, Some(Damage::Missing))
                 && matches!(
                     scenario.block,

@@ -52,8 +52,10 @@ impl Arguments {
             ("root", Some(dir)) => {
                 self.root = Root::new(Path::new(dir)).ok_or("expected an absolute path")?;
             }
-            ("service", Some("")) => return Err("expected a name"),
-            ("service", Some(name)) => options.service = Some(name.to_owned()),
+            ("service", Some(name)) => {
+                let service = config::service(name).ok();
+                options.service = Some(service.ok_or("expected a PAM service in small letters")?);
+            }
             ("prompt", Some(text)) => {
                 let text = config::prompt(text);
                 let expected = "expected 1 to 256 bytes without control characters";
@@ -139,6 +141,9 @@ mod tests {
             &["prompt="],
             &["prompt"],
             &["service="],
+            // No list can name it: nobody would be asked.
+            &["service=SSHD"],
+            &["service=*"],
             &["echo=yes"],
             &["try_first_pass", "use_first_pass"],
             &["Debug"],

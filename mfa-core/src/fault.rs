@@ -90,6 +90,11 @@ pub enum Fault {
         /// Why.
         error: io::Error,
     },
+    /// A group whose members do not fit into the memory that a look-up gets.
+    GroupTooLarge {
+        /// Its name, as a shell takes it.
+        group: String,
+    },
     /// The caller limits the size of files so far that the use of a code cannot be recorded.
     FileSizeLimit,
     /// The kernel gave no random bytes.
@@ -292,6 +297,11 @@ impl fmt::Display for Fault {
                 f,
                 "the name service failed ({}): whether the user or group exists is not known",
                 text_of(error)
+            ),
+            Fault::GroupTooLarge { group } => write!(
+                f,
+                "the group {group} has more members than fit into 1 MiB: who belongs to it is not known. \
+                 Name another one in the policy"
             ),
             Fault::FileSizeLimit => write!(
                 f,

@@ -134,10 +134,10 @@ fn judge_codes(record: &Record, state: &State, codes: &[Code], now: i64) -> Resu
         }
     }
     if let (Miss::Wrong { clock_off }, Some(code)) = (&mut miss, codes.last()) {
-        *clock_off = record
-            .devices
-            .iter()
-            .find_map(|device| clock_off_by(device, code, now));
+        // Of every device: how long it takes must not tell whose code it was.
+        let devices = record.devices.iter();
+        let offs = devices.filter_map(|device| clock_off_by(device, code, now));
+        *clock_off = offs.min_by_key(|minutes| minutes.abs());
     }
     Err(miss)
 }
@@ -145,9 +145,10 @@ fn judge_codes(record: &Record, state: &State, codes: &[Code], now: i64) -> Resu
 /// Whether the codes are those of consecutive steps of which `last` is the last.
 fn is_run(device: &Device, codes: &[Code], last: Step) -> bool {
     let steps = (0..=last).rev();
-    let mut pairs = codes.iter().rev().zip(steps);
-    let right = pairs.all(|(code, step)| device.steps_of(code, step..=step).next().is_some());
-    right && !codes.is_empty() && codes.len() as u64 <= last
+    let pairs = codes.iter().rev().zip(steps);
+    // All of them, however many fit.
+    let right = pairs.filter(|(code, step)| device.steps_of(code, *step..=*step).next().is_some());
+    right.count() == codes.len() && !codes.is_empty() && codes.len() as u64 <= last
 }
 
 fn is_fresh(device: &Device, state: &State, codes: usize, last: Step) -> bool {

@@ -23,8 +23,21 @@ pub trait Directory {
     fn uid_of(&self, user: &str) -> Result<Option<u32>, Fault>;
     /// Whether there is such a group.
     fn has_group(&self, group: &str) -> Result<bool, Fault>;
-    /// Whether there is such a group, and if so, whether the user, who exists, belongs to it.
-    fn is_member(&self, user: &str, group: &str) -> Result<Option<bool>, Fault>;
+    /// Whether the user, who exists, belongs to a group.
+    fn membership(&self, user: &str, group: &str) -> Result<Membership, Fault>;
+}
+
+/// Whether a user belongs to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// He does.
+    Member,
+    /// He does not.
+    Outsider,
+    /// He belongs to another group of that name: one of the machine and one of a directory may share it.
+    Namesake,
+    /// There is no such group, or a directory that is down has it.
+    Unknown,
 }
 
 /// Whether somebody is asked, and which rule says so.
@@ -96,12 +109,11 @@ fn required(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Rulin
         return Ok(Ruling::new(true, "there is no such user"));
     }
     let matching = matching(&who, login, names)?;
-    Ok(match (matching.found, matching.unknown_groups.first()) {
+    Ok(match (matching.found, matching.doubts.into_iter().next()) {
         (Some(rule), _) => Ruling::new(true, format!("require.{rule}")),
-        // A directory that is down may look like one that does not know the group.
-        (None, Some(group)) => Ruling {
-            warnings: vec![no_such_group("require.groups", group)],
-            ..Ruling::new(true, "require.groups names a group that is not known")
+        (None, Some(doubt)) => Ruling {
+            warnings: vec![doubt.warning],
+            ..Ruling::new(true, doubt.rule)
         },
         (None, None) => Ruling {
             warnings: names_nobody(lists, names)?,
@@ -113,16 +125,39 @@ fn required(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Rulin
 struct Matching {
     /// `users: alice`.
     found: Option<String>,
-    /// Groups that are not known.
-    unknown_groups: Vec<String>,
+    /// Groups to which he may belong for all we know. They make nothing easier.
+    doubts: Vec<Doubt>,
+}
+
+struct Doubt {
+    rule: &'static str,
+    warning: String,
+}
+
+impl Doubt {
+    fn of(membership: Membership, group: &str) -> Option<Doubt> {
+        match membership {
+            Membership::Member | Membership::Outsider => None,
+            Membership::Namesake => Some(Doubt {
+                rule: "require.groups names a group of which there are two",
+                warning: format!(
+                    "require.groups: there is more than one group {group:?}, so each of them is asked"
+                ),
+            }),
+            Membership::Unknown => Some(Doubt {
+                rule: "require.groups names a group that is not known",
+                warning: no_such_group("require.groups", group),
+            }),
+        }
+    }
 }
 
 /// The first entry that names the login. Names that need no look-up come first.
 fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Matching, Fault> {
-    let mut unknown_groups = Vec::new();
+    let mut doubts = Vec::new();
     let found = |rule: String| Matching {
         found: Some(rule),
-        unknown_groups: Vec::new(),
+        doubts: Vec::new(),
     };
     if let Some(name) = lists.services.iter().find(|name| *name == login.service) {
         return Ok(found(format!("services: {}", shown(name))));
@@ -131,7 +166,7 @@ fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Match
     let Some(uid) = login.uid else {
         return Ok(Matching {
             found: None,
-            unknown_groups,
+            doubts,
         });
     };
     if let Some(name) = lists.users.iter().find(|name| *name == login.user) {
@@ -143,15 +178,14 @@ fn matching(lists: &Lists, login: &Login, names: &dyn Directory) -> Result<Match
         }
     }
     for name in &lists.groups {
-        match names.is_member(login.user, name)? {
-            Some(true) => return Ok(found(format!("groups: {}", shown(name)))),
-            Some(false) => {}
-            None => unknown_groups.push(name.clone()),
+        match names.membership(login.user, name)? {
+            Membership::Member => return Ok(found(format!("groups: {}", shown(name)))),
+            other => doubts.extend(Doubt::of(other, name)),
         }
     }
     Ok(Matching {
         found: None,
-        unknown_groups,
+        doubts,
     })
 }
 
@@ -190,10 +224,10 @@ pub fn unready(
     let general = (config.unenrolled, String::new());
     let (mut rules, mut is_member) = (Vec::new(), false);
     for (group, rule) in &config.groups {
-        let belongs = names.is_member(login.user, group)?;
-        is_member |= belongs == Some(true);
-        // To a group that is not known he may belong: it counts where it is stricter.
-        if belongs != Some(false) {
+        let membership = names.membership(login.user, group)?;
+        is_member |= membership == Membership::Member;
+        // To a group that is not known, or is one of two, he may belong: it counts where it is stricter.
+        if membership != Membership::Outsider {
             rules.push((*rule, format!("group.{}.", shown(group))));
         }
     }
@@ -304,8 +338,8 @@ mod tests {
     /// The day of [`NOW`] is 2023-11-14.
     const TODAY: &str = "2023-11-14";
 
-    /// root, alice (10; in `staff`), bob (11; in `staff` and `guests`), and `al`, who is alice, too.
-    /// What begins with `lost` cannot be looked up.
+    /// root, alice (10; in `staff`, and in another `twice` than it), bob (11; in `staff`, `guests` and `twice`),
+    /// and `al`, who is alice, too. What begins with `lost` cannot be looked up.
     struct Names;
 
     impl Directory for Names {
@@ -320,15 +354,21 @@ mod tests {
         }
 
         fn has_group(&self, group: &str) -> Result<bool, Fault> {
-            Ok(self.is_member("root", group)?.is_some())
+            Ok(self.membership("root", group)? != Membership::Unknown)
         }
 
-        fn is_member(&self, user: &str, group: &str) -> Result<Option<bool>, Fault> {
+        fn membership(&self, user: &str, group: &str) -> Result<Membership, Fault> {
+            let members = |is_member| match is_member {
+                true => Ok(Membership::Member),
+                false => Ok(Membership::Outsider),
+            };
             match group {
-                "staff" => Ok(Some(matches!(user, "alice" | "bob"))),
-                "guests" => Ok(Some(user == "bob")),
+                "staff" => members(matches!(user, "alice" | "bob")),
+                "guests" => members(user == "bob"),
+                "twice" if user == "alice" => Ok(Membership::Namesake),
+                "twice" => members(user == "bob"),
                 group if group.starts_with("lost") => Err(failure()),
-                _ => Ok(None),
+                _ => Ok(Membership::Unknown),
             }
         }
     }
@@ -434,6 +474,21 @@ mod tests {
             skipped(text, "alice").unwrap().unwrap().to_string(),
             "2023-11-20"
         );
+    }
+
+    #[test]
+    fn a_name_of_two_groups_makes_nothing_easier() {
+        for text in [
+            "require.groups = ['twice']",
+            "exempt.groups = ['twice']",
+            "exempt.groups = ['twice']\nrequire.groups = ['guests', 'twice']",
+        ] {
+            assert!(asked(text, "alice"), "{text}");
+        }
+        assert!(!asked("exempt.groups = ['twice']", "bob"));
+        let strict = "unenrolled = 'skip'\ngroup.twice.unenrolled = 'deny'";
+        assert_eq!(skipped(strict, "alice"), None);
+        assert_eq!(skipped("group.twice.unenrolled = 'skip'", "alice"), None);
     }
 
     #[test]

@@ -109,9 +109,13 @@ impl Spending<'_> {
     fn anew(&self) -> Result<Grant, Refusal> {
         let mut state = self.dir.remains(&self.record.id)?;
         let (matched, failures) = self.mark(&mut state, false)?;
-        self.dir.prepare(self.lock, Some(&self.record.id), &state)?;
-        self.dir.settle(self.lock, &self.record.id)?;
-        Ok(self.grant(&state, matched, failures, None))
+        let prepared = self.dir.prepare(self.lock, Some(&self.record.id), &state);
+        let only_in_run = match prepared.and_then(|()| self.dir.settle(self.lock, &self.record.id))
+        {
+            Ok(()) => None,
+            Err(fault) => Some(self.write_in_run(&state, matched, fault)?),
+        };
+        Ok(self.grant(&state, matched, failures, only_in_run))
     }
 
     /// Judges again, and marks in the state what was found right. Where the state does not know all

@@ -1,11 +1,15 @@
 //! Who a login name is, as the name service has it.
 
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::{hint, io};
 
-use nix::unistd::{Group, User, getgrouplist};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{Gid, Group, User, getgrouplist, pipe2};
 
 use crate::fault::Fault;
-use crate::policy::Directory;
+use crate::policy::{Directory, Membership};
 
 /// The longest login name in bytes that is looked up (`LOGIN_NAME_MAX` of Linux).
 const LONGEST: usize = 256;
@@ -42,26 +46,68 @@ impl Directory for NameService {
     }
 
     fn has_group(&self, group: &str) -> Result<bool, Fault> {
-        Ok(Group::from_name(group).map_err(failed)?.is_some())
+        Ok(group_of(group)?.is_some())
     }
 
     /// By the list of the group, by the primary group, and by `getgrouplist(3)`, which alone cannot
     /// tell "no" from a failure.
-    fn is_member(&self, user: &str, group: &str) -> Result<Option<bool>, Fault> {
-        let Some(group) = Group::from_name(group).map_err(failed)? else {
-            return Ok(None);
+    fn membership(&self, user: &str, group: &str) -> Result<Membership, Fault> {
+        let Some(group) = group_of(group)? else {
+            return Ok(Membership::Unknown);
         };
         let Some(account) = User::from_name(user).map_err(failed)? else {
             // He was there a moment ago.
             return Err(failed(nix::Error::ENOENT));
         };
         if account.gid == group.gid || group.mem.contains(&account.name) {
-            return Ok(Some(true));
+            return Ok(Membership::Member);
         }
+        check_room()?;
         let name = CString::new(account.name).unwrap_or_default();
         let gids = getgrouplist(&name, account.gid).map_err(failed)?;
-        Ok(Some(gids.contains(&group.gid)))
+        Ok(match gids.contains(&group.gid) {
+            true => Membership::Member,
+            false if gids.into_iter().any(|gid| may_be_called(gid, &group.name)) => {
+                Membership::Namesake
+            }
+            false => Membership::Outsider,
+        })
     }
+}
+
+fn group_of(name: &str) -> Result<Option<Group>, Fault> {
+    Group::from_name(name).map_err(|errno| match errno {
+        Errno::ERANGE => Fault::GroupTooLarge { group: shown(name) },
+        errno => failed(errno),
+    })
+}
+
+/// Whether a group of that number has that name, or cannot be looked up. What does not fit into memory has
+/// members by the ten thousand, and is refused where the policy names it.
+fn may_be_called(gid: Gid, name: &str) -> bool {
+    match Group::from_gid(gid) {
+        Ok(group) => group.is_some_and(|group| group.name == name),
+        Err(errno) => errno != Errno::ERANGE,
+    }
+}
+
+/// What a look-up needs at the most, and more: descriptors, and bytes.
+const ROOM: (usize, usize) = (16, 1 << 20);
+
+/// A source of the name service that gets no descriptor or no memory leaves its groups out of
+/// `getgrouplist(3)` and says nothing. Whoever calls a setuid program decides how much there is.
+fn check_room() -> Result<(), Fault> {
+    let no_room = |error| Fault::NameService { error };
+    let (any, _) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+    let descriptors = (0..ROOM.0).map(|_| any.try_clone());
+    descriptors
+        .collect::<io::Result<Vec<OwnedFd>>>()
+        .map_err(no_room)?;
+    let mut memory = Vec::<u8>::new();
+    let reserved = memory.try_reserve_exact(ROOM.1);
+    // Unused memory would not be asked for.
+    hint::black_box(&memory);
+    reserved.map_err(|_| no_room(io::ErrorKind::OutOfMemory.into()))
 }
 
 /// A name for people: as a shell takes it, and without characters that steer a terminal.

@@ -346,6 +346,33 @@ fn with_neither_disk_nor_run_nobody_is_let_in() {
     }
 }
 
+/// A disk that fails may take the block with it.
+#[test]
+fn who_lost_his_block_gets_in_with_codes_in_a_row_and_each_works_once() {
+    need_root!();
+    for trouble in TROUBLES {
+        on_small_disks(|small| {
+            let state = small.disk.join("state/2001");
+            for entry in fs::read_dir(&state).expect("list the state") {
+                fs::remove_file(entry.expect("an entry").path()).expect("remove a block");
+            }
+            trouble.befall(&small.disk);
+            let row = |last: i64| [last - 2, last - 1, last].map(|step| small.alice.code(step));
+            let [first, second, third] = row(1);
+            assert!(small.login(&[&first, &second, &third]).granted());
+            assert!(small.last_line().contains(trouble.words()));
+            assert!(!small.login(&[&first, &second, &third]).granted());
+            trouble.end(&small.disk);
+            assert!(!small.login(&[&first, &second, &third]).granted());
+            small.sandbox.at(NOW + 3 * STEP);
+            let [first, second, third] = row(4);
+            assert!(small.login(&[&first, &second, &third]).granted());
+            small.sandbox.at(NOW + 4 * STEP);
+            small.assert_granted(&[&small.alice.code(5)], &[ONE]);
+        });
+    }
+}
+
 #[test]
 fn a_full_run_is_no_obstacle_as_long_as_the_disk_takes_the_use() {
     need_root!();

@@ -188,6 +188,70 @@ fn a_look_up_that_fails_refuses_at_once() {
     }
 }
 
+/// One of the machine and one of a directory may have the same name; the look-up by name finds the first.
+#[test]
+fn a_member_of_another_group_of_that_name_is_asked() {
+    let sandbox = sandbox();
+    add(&sandbox, "group", "staff:x:3002:carol\n");
+    for (text, fate_of_carol) in [
+        ("require.groups = ['staff']", Fate::Asked),
+        ("exempt.groups = ['staff']", Fate::Asked),
+        (
+            "require.groups = ['other']",
+            not_asked("require names neither the user nor a group of his"),
+        ),
+    ] {
+        sandbox.write(CONFIG, text);
+        let fate = fate(&sandbox, sandbox.client("carol"));
+        assert_eq!(fate, fate_of_carol, "{text}");
+    }
+    sandbox.write(
+        CONFIG,
+        "unenrolled = 'skip'\ngroup.staff.unenrolled = 'deny'",
+    );
+    assert_eq!(fate(&sandbox, sandbox.client("carol")), Fate::Asked);
+}
+
+/// A source of the name service that gets no descriptor keeps silent about its groups.
+#[test]
+fn who_leaves_the_name_service_no_room_is_not_let_past() {
+    let sandbox = sandbox();
+    sandbox.write(CONFIG, "require.groups = ['other']");
+    let rule = "require names neither the user nor a group of his";
+    for (limit, expected) in [
+        ("--nofile=64:64", not_asked(rule)),
+        ("--nofile=16:16", Fate::Refused),
+        ("--nofile=12:12", Fate::Refused),
+    ] {
+        let client = sandbox.client("bob").under(&["prlimit", limit]);
+        assert_eq!(fate(&sandbox, client), expected, "{limit}");
+    }
+}
+
+#[test]
+fn a_group_too_large_to_be_looked_up_is_named() {
+    let sandbox = sandbox();
+    let members: Vec<String> = (0..200_000).map(|n| format!("user{n}")).collect();
+    add(
+        &sandbox,
+        "group",
+        &format!("crowd:x:3003:{}\n", members.join(",")),
+    );
+    sandbox.write(CONFIG, "require.groups = ['crowd']");
+    assert_eq!(fate(&sandbox, sandbox.client("bob")), Fate::Refused);
+    let log = sandbox.log().join("\n");
+    assert!(
+        log.contains("the group crowd has more members than"),
+        "{log}"
+    );
+    // It stands in nobody's way where it is not named.
+    sandbox.write(CONFIG, "require.groups = ['other']");
+    assert!(matches!(
+        fate(&sandbox, sandbox.client("bob")),
+        Fate::NotAsked(_)
+    ));
+}
+
 /// The real system answers "no" for a name that nobody has.
 #[test]
 fn a_look_up_that_answers_no_refuses_nobody() {

@@ -16,7 +16,7 @@ use crate::verdict::Refusal;
 
 pub use day::Day;
 pub use network::Network;
-pub use parse::{TRIES, prompt};
+pub use parse::{TRIES, prompt, service};
 pub use section::Problem;
 
 /// The name of the file in the configuration directory.

@@ -140,16 +140,16 @@ fn lists(section: Option<Section>, problems: &mut Problems) -> Lists {
 fn name(text: &str) -> Result<String, String> {
     match text {
         "" => Err("expected a name, not an empty text".to_owned()),
-        "*" => Err("\"*\" is no name; without the list it is everybody".to_owned()),
+        "*" => Err("\"*\" is no name: each one is named by itself".to_owned()),
         text if text.starts_with('!') => Err(format!(
-            "{text:?} is no name; whom the second factor is not for stands in [exempt]"
+            "{text:?} is no name: who is asked stands in [require], who is not in [exempt]"
         )),
         text => Ok(text.to_owned()),
     }
 }
 
 /// libpam knows services in small letters only (`pam_start(3)`).
-fn service(text: &str) -> Result<String, String> {
+pub fn service(text: &str) -> Result<String, String> {
     let name = name(text)?;
     match name.contains(|c: char| c.is_ascii_uppercase() || c == '/') {
         true => Err(format!(
@@ -274,8 +274,8 @@ mod tests {
                  one such as 203.0.113.0/24 or 2001:db8::/32",
                 "line 7: `trusted_networks`: expected a list of addresses such as [\"203.0.113.0/24\"]",
                 "line 10: `exempt.user`: unknown key; known here: users, groups, services",
-                "line 11: `exempt.groups`: \"!wheel\" is no name; whom the second factor is not for \
-                 stands in [exempt]",
+                "line 11: `exempt.groups`: \"!wheel\" is no name: who is asked stands in [require], \
+                 who is not in [exempt]",
                 "line 13: `service.sshd.unenrolled`: unknown key; known here: prompt, echo, tries",
                 "line 14: `service.sshd.echo`: expected true or false",
             ]
