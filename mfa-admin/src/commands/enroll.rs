@@ -41,7 +41,9 @@ pub fn run(root: &Root, options: &Enroll) -> Result<()> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    terminal.check_before_change(&options.user)?;
+    // A device that was verified has its secret.
+    let handed_over = file.is_some() && pending.device().verified;
+    terminal.check_before_change(&options.user, handed_over)?;
     let done = Done::new(&pending, &names);
     let warning = pending.activate(&store, set)?;
     super::warn(warning);
