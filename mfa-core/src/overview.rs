@@ -129,6 +129,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
+    use crate::store::Removed;
     fn enrolled() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("etc")).unwrap();
@@ -152,7 +153,7 @@ mod tests {
         let device = &seen.devices[0];
         assert_eq!((&*device.label, device.enrolled), ("phone", NOW));
         assert_eq!((device.verified, device.used), (false, None));
-        assert!(store.remove(0).unwrap());
+        assert!(matches!(store.remove(0).unwrap(), Removed::All));
         assert!(matches!(
             of(&store, "root", 0, NOW),
             Err(Error::NotEnrolled(_))

@@ -2,17 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     io::Read,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, SystemTime},
 };
 
 use mfa_tests::{
     command::run,
     enrolled::{Enrolled, NOW},
-    need, need_root,
+    locate, need, need_root,
     oath::Oath,
     pty::Pty,
     sandbox::Sandbox,
@@ -951,6 +952,64 @@ fn disable_wants_the_word_and_removes_everything() {
     assert!(!sandbox.path("var/lib/pam_mfa/state/2001").exists());
     assert!(!sandbox.login("alice", &[&alice.code(0)]).granted());
     assert!(!sandbox.login("alice", &[&alice.backup_codes[0]]).granted());
+}
+
+#[test]
+fn disable_promises_what_the_policy_does() {
+    for (policy, promise) in [
+        ("", "alice is refused until: mfa-admin enroll alice"),
+        (
+            "unenrolled = 'skip'",
+            "no login of alice is asked for a code (not enrolled; unenrolled = \"skip\")",
+        ),
+        (
+            "unenrolled = 'skip'\nskip_until = 2023-11-20",
+            "no login of alice is asked for a code until 2023-11-20 (UTC) (not enrolled;",
+        ),
+        (
+            "group.alice.unenrolled = 'skip'",
+            "no login of alice is asked for a code (not enrolled; group.alice.unenrolled",
+        ),
+        ("junk = 1", "cannot be told"),
+    ] {
+        let (sandbox, _) = Sandbox::with_alice();
+        sandbox.write("etc/pam_mfa/config.toml", policy);
+        let config = File::open(sandbox.path("etc/pam_mfa/config.toml")).expect("open");
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+        config.set_modified(changed).expect("set the time");
+        let asked = sandbox.admin(&["disable", "alice"]).failed().stdout;
+        assert!(asked.contains(promise), "{policy}: {asked}");
+        let done = sandbox.admin(&["disable", "alice", "--yes"]).ok().stdout;
+        assert!(done.contains(promise), "{policy}: {done}");
+    }
+}
+
+#[test]
+fn disable_names_no_command_for_a_uid_without_a_name() {
+    let (sandbox, _) = Sandbox::with_alice();
+    let done = sandbox.admin(&["disable", "--uid", "2001", "--yes"]).ok();
+    assert_eq!(done.stdout, "uid 2001 is not enrolled any more.\n");
+    sandbox.enroll("bob");
+    // The accounts of the real system: among them is no bob any more.
+    let mut command = sandbox.admin_command(&["disable", "bob", "--yes"]);
+    let done = run(command.env("LD_PRELOAD", locate::virtual_clock()), "").ok();
+    assert_eq!(done.stdout, "bob is not enrolled any more.\n");
+}
+
+#[test]
+fn what_is_in_the_way_of_disable_after_the_record_is_gone_is_a_warning() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let state = sandbox.path("var/lib/pam_mfa/state/2001");
+    fs::create_dir(state.join("left")).expect("make a directory");
+    let done = sandbox.admin(&["disable", "alice", "--yes"]).ok();
+    assert!(done.stdout.starts_with("alice is not enrolled any more."));
+    assert_one_line(&done.stderr);
+    let what_to_do = format!("then remove it: {}\n", state.display());
+    assert!(done.stderr.contains("warning: it is done, but "));
+    assert!(done.stderr.ends_with(&what_to_do), "{}", done.stderr);
+    assert!(!sandbox.login("alice", &[&alice.code(0)]).granted());
+    fs::remove_dir_all(state).expect("do what the warning says");
+    sandbox.enroll("alice");
 }
 
 #[test]
