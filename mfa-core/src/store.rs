@@ -256,7 +256,7 @@ impl Store {
     }
 
     /// Like [`Store::record`], but a lost record counts as none: a new one is the repair.
-    fn present(&self, uid: u32) -> Result<Option<Record>, Fault> {
+    pub(crate) fn present(&self, uid: u32) -> Result<Option<Record>, Fault> {
         match self.record(uid) {
             Err(Fault::LostRecord { .. }) => Ok(None),
             other => other,

@@ -1181,8 +1181,8 @@ fn the_named_repair_works_where_the_uid_was_given_to_somebody_else() {
     sandbox.remove_account("alice");
     sandbox.add_account("alice", 3001);
     sandbox.add_account("eve", 2001);
-    // Nobody gets codes or tries that no login would take.
-    for command in ["regenerate", "unlock"] {
+    // Nobody gets codes or tries that no login would take, or is told that he is enrolled.
+    for command in ["regenerate", "unlock", "enroll"] {
         let said = sandbox.admin(&[command, "eve"]).failed().stderr;
         assert!(said.contains("disable --uid 2001"), "{command}: {said}");
     }
@@ -1198,6 +1198,24 @@ fn the_named_repair_works_where_the_uid_was_given_to_somebody_else() {
     sandbox
         .admin(&["disable", "--uid", "2001", "--yes"])
         .failed();
+}
+
+#[test]
+fn a_damaged_record_is_named_before_a_new_secret_is_shown() {
+    let (sandbox, _) = Sandbox::with_alice();
+    let record = sandbox.path("var/lib/pam_mfa/users/2001.toml");
+    fs::write(record, "junk").expect("spoil the record");
+    let done = sandbox.admin(&["enroll", "alice", "--replace"]).failed();
+    assert_eq!(done.stdout, "");
+    assert!(done.stderr.contains("(mfa-admin disable)"), "{done:?}");
+}
+
+#[test]
+fn for_somebody_who_is_not_there_no_store_is_made() {
+    let sandbox = Sandbox::uninitialized();
+    let done = sandbox.admin(&["enroll", "nosuch"]).failed();
+    assert_eq!(done.stdout, "");
+    assert!(files(&sandbox).is_empty(), "{done:?}");
 }
 
 #[test]
