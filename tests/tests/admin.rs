@@ -1219,6 +1219,32 @@ fn for_somebody_who_is_not_there_no_store_is_made() {
 }
 
 #[test]
+fn status_and_unlock_tell_why_codes_in_a_row_are_asked_for() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    sandbox.at(NOW + 10 * 86400);
+    let code = alice.code_at(NOW + 10 * 86400);
+    assert!(sandbox.login("alice", &[&code]).granted());
+    sandbox.at(NOW);
+    for command in ["status", "unlock"] {
+        let said = sandbox.admin(&[command, "alice"]).ok().stdout;
+        assert!(said.contains("Set the clock."), "{command}: {said}");
+        assert!(!said.contains("mfa-admin status"), "{said}");
+    }
+    sandbox.at(NOW + 20 * 86400);
+    let state = sandbox.path("var/lib/pam_mfa/state/2001");
+    for day in 0..5000 {
+        fs::write(state.join(format!("guess-{day}")), "").expect("claim a name");
+    }
+    let said = sandbox.admin(&["status", "alice"]).ok().stdout;
+    assert!(
+        said.contains("until somebody is let in, or: mfa-admin unlock"),
+        "{said}"
+    );
+    let said = sandbox.admin(&["unlock", "alice"]).ok().stdout;
+    assert!(said.contains("A login asks for one code."), "{said}");
+}
+
+#[test]
 fn whoever_breaks_off_before_the_codes_are_active_keeps_the_old_ones() {
     need!("/usr/bin/strace");
     let (sandbox, alice) = Sandbox::with_alice();
