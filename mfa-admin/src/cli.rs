@@ -34,7 +34,7 @@ pub enum Command {
     Enroll(Enroll),
     /// Give a user ten new backup codes; the old ones stop working
     Regenerate(Regenerate),
-    /// Take the second factor away from a user; logins that ask for a code then refuse him
+    /// Take the second factor away from a user; the policy says whether he still gets in
     Disable(Disable),
     /// Forget failed attempts, so that a login asks for one code again
     Unlock(Unlock),

@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{fstat, makedev};
 
 /// One of the two.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +66,15 @@ pub fn check_output() -> io::Result<()> {
     // The writes of the standard library take a descriptor that is not open for writing as well.
     nix::unistd::write(&out, &[])?;
     Ok(())
+}
+
+/// Whether standard output was closed when we were started: Rust's runtime then opens the null device in its
+/// place, to read and to write. Whoever wants nothing of it has a shell open it to write alone.
+pub fn is_closed() -> io::Result<bool> {
+    let out = stdout();
+    let flags = OFlag::from_bits_truncate(fcntl(&out, FcntlArg::F_GETFL)?);
+    let is_null = fstat(&out)?.st_rdev == makedev(1, 3);
+    Ok(is_null && flags & OFlag::O_ACCMODE == OFlag::O_RDWR)
 }
 
 impl Write for Stream {

@@ -8,7 +8,7 @@ use mfa_core::user::shown;
 use zeroize::Zeroizing;
 
 use crate::input::Input;
-use crate::stream::{Stream, check_output};
+use crate::stream::{Stream, check_output, is_closed};
 
 /// A line that may hold a secret.
 pub type Line = Zeroizing<String>;
@@ -106,10 +106,14 @@ impl Terminal {
     }
 
     /// The last chance before something is changed for a user: fails if somebody broke off while
-    /// nothing was asked, or if what there is to hand over then could not be written.
-    pub fn check_before_change(&self, user: &str) -> Result<()> {
+    /// nothing was asked, or if what there is to hand over then could not be written. `handed_over`: all of it
+    /// was, so that nobody needs to see standard output.
+    pub fn check_before_change(&self, user: &str, handed_over: bool) -> Result<()> {
         let fit = match self.input.is_broken_off() {
             true => Err(anyhow!("it was broken off")),
+            false if !handed_over && is_closed()? => Err(anyhow!(
+                "cannot write to standard output: it is closed, or the null device"
+            )),
             false => check_output().context("cannot write to standard output"),
         };
         fit.with_context(|| format!("nothing was changed for {}", shown(user)))

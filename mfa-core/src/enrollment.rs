@@ -97,7 +97,7 @@ impl Pending {
     /// A new secret for a user. Nothing is written.
     ///
     /// # Errors
-    /// `Enrolled` unless `replace` is set.
+    /// `Enrolled` unless `replace` is set; a record that is damaged, or without `replace` somebody else's.
     pub fn new(
         store: &Store,
         user: &str,
@@ -106,11 +106,15 @@ impl Pending {
         replace: bool,
         now: i64,
     ) -> Result<Pending, Error> {
-        let uid = user::uid_of(user)?.ok_or_else(|| Error::UnknownUser(user.to_owned()))?;
+        let uid = known(user)?;
         if !is_label(label) {
             return Err(Error::Label);
         }
-        if !replace && is_enrolled(store, uid)? {
+        // Read even if it is to be replaced: one that is damaged must fail before a secret is shown.
+        if let Some(record) = store.present(uid)?
+            && !replace
+        {
+            store.check_owner(&record)?;
             return Err(Error::Enrolled(user.to_owned()));
         }
         let mut secret = Zeroizing::new(vec![0; SECRET]);
@@ -193,12 +197,9 @@ fn is_label(label: &str) -> bool {
     (1..=LABEL).contains(&label.chars().count()) && label.chars().all(known)
 }
 
-/// A lost record counts as none: enrolling is the repair.
-fn is_enrolled(store: &Store, uid: u32) -> Result<bool, Fault> {
-    match store.record(uid) {
-        Err(Fault::LostRecord { .. }) => Ok(false),
-        record => Ok(record?.is_some()),
-    }
+/// The uid of a user of this system.
+pub fn known(user: &str) -> Result<u32, Error> {
+    user::uid_of(user)?.ok_or_else(|| Error::UnknownUser(user.to_owned()))
 }
 
 /// The uid that a command is about: that of the user, or, if the user is gone from the system,

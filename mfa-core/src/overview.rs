@@ -27,6 +27,8 @@ pub struct Overview {
     pub granted: Option<i64>,
     /// What is free of guesses: it tells how many codes in a row a login has to bring now.
     pub free: Free,
+    /// Why three codes in a row are asked for though nobody guessed, if so.
+    pub caution: Option<Fault>,
     /// Whether so many tries failed that only a backup code is taken (`suspend_after`).
     pub suspended: bool,
     /// How many tries failed since the last login, or since the last admin command.
@@ -89,6 +91,7 @@ fn overview(
 ) -> Result<Overview, Fault> {
     store.check_owner(record)?;
     let failures = throttle::failures(store, record)?;
+    let (free, caution) = throttle::free(store, record, now)?;
     let state = store.state_of(record)?;
     let newest = |device: &Device| state.as_ref()?.newest(&device.id);
     let devices = record.devices.iter();
@@ -100,7 +103,8 @@ fn overview(
         backup_made: record.backup.made,
         backup_left: state.as_ref().filter(of_this_set).map(|s| s.left()),
         granted: state.as_ref().map(|s| s.granted).filter(|time| *time != 0),
-        free: throttle::free(store, record, now)?,
+        free,
+        caution,
         suspended: suspend_after > 0 && failures >= suspend_after,
         failures,
         state_is_known: state.is_some(),
@@ -125,6 +129,7 @@ mod tests {
     use crate::enrollment::Pending;
     use crate::paths::Root;
     use crate::record::tests::CHEAP;
+    use crate::store::Removed;
     use std::fs;
 
     const NOW: i64 = 1_800_000_000;
@@ -152,7 +157,7 @@ mod tests {
         let device = &seen.devices[0];
         assert_eq!((&*device.label, device.enrolled), ("phone", NOW));
         assert_eq!((device.verified, device.used), (false, None));
-        assert!(store.remove(0).unwrap());
+        assert!(matches!(store.remove(0).unwrap(), Removed::All));
         assert!(matches!(
             of(&store, "root", 0, NOW),
             Err(Error::NotEnrolled(_))

@@ -43,6 +43,17 @@ pub struct Change {
     pub state: State,
 }
 
+/// What was removed of a user.
+#[derive(Debug)]
+pub enum Removed {
+    /// There was nothing.
+    Nothing,
+    /// Record and state.
+    All,
+    /// The record: he is not enrolled any more, but something after that went wrong.
+    Record(Fault),
+}
+
 impl Store {
     /// Opens key and store.
     ///
@@ -245,7 +256,7 @@ impl Store {
     }
 
     /// Like [`Store::record`], but a lost record counts as none: a new one is the repair.
-    fn present(&self, uid: u32) -> Result<Option<Record>, Fault> {
+    pub(crate) fn present(&self, uid: u32) -> Result<Option<Record>, Fault> {
         match self.record(uid) {
             Err(Fault::LostRecord { .. }) => Ok(None),
             other => other,
@@ -313,25 +324,27 @@ impl Store {
         renamed
     }
 
-    /// Removes the record and all state of a user. Says whether there was anything to remove.
+    /// Removes the record and all state of a user.
     ///
     /// # Errors
-    /// `Busy` if the lock was not to be had for five seconds.
-    pub fn remove(&self, uid: u32) -> Result<bool, Fault> {
+    /// `Busy` if the lock was not to be had for five seconds. The record is still there then.
+    pub fn remove(&self, uid: u32) -> Result<Removed, Fault> {
         let there = self.uids()?.contains(&uid);
         if self.state_dir(uid)?.is_none() && !there {
-            return Ok(false);
+            return Ok(Removed::Nothing);
         }
         let (state, lock) = self.lock_for_write(uid)?;
         // Killed after this, the record still has its state; killed after the record is gone, what
         // is left is no lost record.
         state.unsettle(&lock)?;
         self.users.unlink(&file_name(uid))?;
-        self.users.unlink(&format!(".{}", file_name(uid)))?;
-        self.users.sync()?;
-        self.remove_state(&state, &lock, uid)?;
-        self.states.sync()?;
-        Ok(true)
+        let rest = self
+            .users
+            .unlink(&format!(".{}", file_name(uid)))
+            .and_then(|()| self.users.sync())
+            .and_then(|()| self.remove_state(&state, &lock, uid))
+            .and_then(|()| self.states.sync());
+        Ok(rest.map_or_else(Removed::Record, |()| Removed::All))
     }
 
     /// A login that is being refused may claim a name while we clear the directory.

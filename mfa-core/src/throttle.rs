@@ -229,15 +229,18 @@ pub fn failures_since(state: &State, claimed: usize, record: &Record) -> usize {
     claimed.saturating_sub(known) / price(record)
 }
 
-/// What is free for a user. Nothing is charged.
-pub fn free(store: &Store, record: &Record, now: i64) -> Result<Free, Fault> {
-    match countable(store, record, now)? {
-        Ok(Countable { claimed, .. }) => Ok(free_of(&claimed, record, now)),
-        Err(_) => Ok(Free {
-            guesses: 0,
-            pairs: 0,
-        }),
-    }
+/// What is free for a user; and why nothing is though nobody guessed, if so. Nothing is charged.
+pub fn free(store: &Store, record: &Record, now: i64) -> Result<(Free, Option<Fault>), Fault> {
+    Ok(match countable(store, record, now)? {
+        Ok(Countable { claimed, .. }) => (free_of(&claimed, record, now), None),
+        Err(caution) => {
+            let nothing = Free {
+                guesses: 0,
+                pairs: 0,
+            };
+            (nothing, Some(caution))
+        }
+    })
 }
 
 fn free_of(claimed: &Claimed, record: &Record, now: i64) -> Free {

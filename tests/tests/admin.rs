@@ -2,17 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     io::Read,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, SystemTime},
 };
 
 use mfa_tests::{
     command::run,
     enrolled::{Enrolled, NOW},
-    need, need_root,
+    locate, need, need_root,
     oath::Oath,
     pty::Pty,
     sandbox::Sandbox,
@@ -954,6 +955,64 @@ fn disable_wants_the_word_and_removes_everything() {
 }
 
 #[test]
+fn disable_promises_what_the_policy_does() {
+    for (policy, promise) in [
+        ("", "alice is refused until: mfa-admin enroll alice"),
+        (
+            "unenrolled = 'skip'",
+            "no login of alice is asked for a code (not enrolled; unenrolled = \"skip\")",
+        ),
+        (
+            "unenrolled = 'skip'\nskip_until = 2023-11-20",
+            "no login of alice is asked for a code until 2023-11-20 (UTC) (not enrolled;",
+        ),
+        (
+            "group.alice.unenrolled = 'skip'",
+            "no login of alice is asked for a code (not enrolled; group.alice.unenrolled",
+        ),
+        ("junk = 1", "cannot be told"),
+    ] {
+        let (sandbox, _) = Sandbox::with_alice();
+        sandbox.write("etc/pam_mfa/config.toml", policy);
+        let config = File::open(sandbox.path("etc/pam_mfa/config.toml")).expect("open");
+        let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+        config.set_modified(changed).expect("set the time");
+        let asked = sandbox.admin(&["disable", "alice"]).failed().stdout;
+        assert!(asked.contains(promise), "{policy}: {asked}");
+        let done = sandbox.admin(&["disable", "alice", "--yes"]).ok().stdout;
+        assert!(done.contains(promise), "{policy}: {done}");
+    }
+}
+
+#[test]
+fn disable_names_no_command_for_a_uid_without_a_name() {
+    let (sandbox, _) = Sandbox::with_alice();
+    let done = sandbox.admin(&["disable", "--uid", "2001", "--yes"]).ok();
+    assert_eq!(done.stdout, "uid 2001 is not enrolled any more.\n");
+    sandbox.enroll("bob");
+    // The accounts of the real system: among them is no bob any more.
+    let mut command = sandbox.admin_command(&["disable", "bob", "--yes"]);
+    let done = run(command.env("LD_PRELOAD", locate::virtual_clock()), "").ok();
+    assert_eq!(done.stdout, "bob is not enrolled any more.\n");
+}
+
+#[test]
+fn what_is_in_the_way_of_disable_after_the_record_is_gone_is_a_warning() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let state = sandbox.path("var/lib/pam_mfa/state/2001");
+    fs::create_dir(state.join("left")).expect("make a directory");
+    let done = sandbox.admin(&["disable", "alice", "--yes"]).ok();
+    assert!(done.stdout.starts_with("alice is not enrolled any more."));
+    assert_one_line(&done.stderr);
+    let what_to_do = format!("then remove it: {}\n", state.display());
+    assert!(done.stderr.contains("warning: it is done, but "));
+    assert!(done.stderr.ends_with(&what_to_do), "{}", done.stderr);
+    assert!(!sandbox.login("alice", &[&alice.code(0)]).granted());
+    fs::remove_dir_all(state).expect("do what the warning says");
+    sandbox.enroll("alice");
+}
+
+#[test]
 fn disable_with_yes_asks_nothing() {
     let (sandbox, _) = Sandbox::with_alice();
     let said = sandbox.admin(&["disable", "alice", "--yes"]).ok().stdout;
@@ -1122,8 +1181,8 @@ fn the_named_repair_works_where_the_uid_was_given_to_somebody_else() {
     sandbox.remove_account("alice");
     sandbox.add_account("alice", 3001);
     sandbox.add_account("eve", 2001);
-    // Nobody gets codes or tries that no login would take.
-    for command in ["regenerate", "unlock"] {
+    // Nobody gets codes or tries that no login would take, or is told that he is enrolled.
+    for command in ["regenerate", "unlock", "enroll"] {
         let said = sandbox.admin(&[command, "eve"]).failed().stderr;
         assert!(said.contains("disable --uid 2001"), "{command}: {said}");
     }
@@ -1139,6 +1198,50 @@ fn the_named_repair_works_where_the_uid_was_given_to_somebody_else() {
     sandbox
         .admin(&["disable", "--uid", "2001", "--yes"])
         .failed();
+}
+
+#[test]
+fn a_damaged_record_is_named_before_a_new_secret_is_shown() {
+    let (sandbox, _) = Sandbox::with_alice();
+    let record = sandbox.path("var/lib/pam_mfa/users/2001.toml");
+    fs::write(record, "junk").expect("spoil the record");
+    let done = sandbox.admin(&["enroll", "alice", "--replace"]).failed();
+    assert_eq!(done.stdout, "");
+    assert!(done.stderr.contains("(mfa-admin disable)"), "{done:?}");
+}
+
+#[test]
+fn for_somebody_who_is_not_there_no_store_is_made() {
+    let sandbox = Sandbox::uninitialized();
+    let done = sandbox.admin(&["enroll", "nosuch"]).failed();
+    assert_eq!(done.stdout, "");
+    assert!(files(&sandbox).is_empty(), "{done:?}");
+}
+
+#[test]
+fn status_and_unlock_tell_why_codes_in_a_row_are_asked_for() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    sandbox.at(NOW + 10 * 86400);
+    let code = alice.code_at(NOW + 10 * 86400);
+    assert!(sandbox.login("alice", &[&code]).granted());
+    sandbox.at(NOW);
+    for command in ["status", "unlock"] {
+        let said = sandbox.admin(&[command, "alice"]).ok().stdout;
+        assert!(said.contains("Set the clock."), "{command}: {said}");
+        assert!(!said.contains("mfa-admin status"), "{said}");
+    }
+    sandbox.at(NOW + 20 * 86400);
+    let state = sandbox.path("var/lib/pam_mfa/state/2001");
+    for day in 0..5000 {
+        fs::write(state.join(format!("guess-{day}")), "").expect("claim a name");
+    }
+    let said = sandbox.admin(&["status", "alice"]).ok().stdout;
+    assert!(
+        said.contains("until somebody is let in, or: mfa-admin unlock"),
+        "{said}"
+    );
+    let said = sandbox.admin(&["unlock", "alice"]).ok().stdout;
+    assert!(said.contains("A login asks for one code."), "{said}");
 }
 
 #[test]

@@ -24,6 +24,9 @@ fn sandbox() -> Sandbox {
     let stack = "auth [success=ok ignore=ignore default=die] {mfa}\nauth required pam_permit.so\n\
                  account required pam_permit.so\n";
     sandbox.stack(stack);
+    for service in ["login", "sshd", "su", "su-l", "only-here"] {
+        sandbox.write(&format!("etc/pam.d/{service}"), "");
+    }
     let path = sandbox.confdir().with_file_name("nss").join("group");
     let file = OpenOptions::new().append(true).open(path);
     let written = file.and_then(|mut file| writeln!(file, "staff:x:3000:alice,bob"));
@@ -316,6 +319,21 @@ fn what_cannot_be_looked_up_is_an_error_and_refuses() {
         alice.contains("alice at login: refused (there is no key"),
         "{alice}"
     );
+}
+
+#[test]
+fn services_are_looked_for_below_the_root() {
+    let sandbox = sandbox();
+    configure(&sandbox, "require.services = ['only-here', 'other']\n");
+    let shown = sandbox.admin(&CHECK).ok().stdout;
+    let place = sandbox.path("etc/pam.d");
+    // Every system that has PAM has one of this name.
+    let warning = format!(
+        "Warning: require.services: there is no PAM service \"other\" in {}\n",
+        place.display()
+    );
+    assert!(shown.contains(&warning), "{shown}");
+    assert_eq!(shown.matches("Warning").count(), 1, "{shown}");
 }
 
 #[test]

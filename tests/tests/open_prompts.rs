@@ -9,6 +9,7 @@ use mfa_core::{
     device::Shape,
     judge::Miss,
     login::{Silence, Talk},
+    store::Removed,
     verdict::{Refusal, Verdict},
 };
 use mfa_tests::{
@@ -226,7 +227,7 @@ fn records_that_were_replaced_do_not_outlive_disable() {
     let world = world(1);
     let verdict = login_after(&world, &in_a_row(&world), || {
         replace(&world, "users");
-        assert!(world.store().remove(0).unwrap());
+        assert!(matches!(world.store().remove(0).unwrap(), Removed::All));
     });
     assert!(!matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
     assert!(!world.path().join("var/lib/pam_mfa/state/0").exists());

@@ -11,9 +11,10 @@ use mfa_tests::{
 };
 
 /// Ways to run `"$@"` that give it no output that takes anything: a full device, a descriptor that is
-/// open for reading, a pipe from which nobody reads.
-const UNWRITABLE: [&str; 3] = [
+/// open for reading, one that is closed, a pipe from which nobody reads.
+const UNWRITABLE: [&str; 4] = [
     "exec \"$@\" >/dev/full",
+    "exec \"$@\" >&-",
     "exec \"$@\" 1</dev/null",
     "mkfifo \"$0\" && exec 3<>\"$0\" 4>\"$0\" 3<&- && exec \"$@\" >&4",
 ];
@@ -66,6 +67,37 @@ fn nobodys_codes_are_replaced() {
             }
         }
     }
+}
+
+#[test]
+fn nobody_is_enrolled_where_nothing_is_seen_of_it() {
+    let sandbox = Sandbox::new();
+    let old = records(&sandbox);
+    let file = sandbox.path("codes");
+    let file = file.to_str().expect("UTF-8");
+    let enroll = ["enroll", "alice", "--no-verify", "--yes"];
+    for more in [&[][..], &["--json"], &["--backup-codes-file", file]] {
+        let words = [&enroll[..], more].concat();
+        let ended = run(&mut shell(&sandbox, "exec \"$@\" >&-", &words), "").failed();
+        let said = "mfa-admin: nothing was changed for alice: cannot write to standard output: ";
+        assert!(ended.stderr.contains(said), "{words:?} {ended:?}");
+        assert_eq!(records(&sandbox), old, "{words:?}");
+    }
+}
+
+#[test]
+fn codes_in_a_file_need_no_output_and_a_shell_may_throw_it_away() {
+    let (sandbox, alice) = Sandbox::with_alice();
+    let file = sandbox.path("codes");
+    let file = file.to_str().expect("UTF-8");
+    let words = ["regenerate", "alice", "--backup-codes-file", file];
+    run(&mut shell(&sandbox, "exec \"$@\" >&-", &words), "").ok();
+    let codes = fs::read_to_string(file).expect("read the codes");
+    let code = codes.lines().find_map(|line| line.split_once("1.  [ ]  "));
+    assert!(sandbox.login("alice", &[code.expect("a code").1]).granted());
+    let words = ["regenerate", "alice"];
+    run(&mut shell(&sandbox, "exec \"$@\" >/dev/null", &words), "").ok();
+    assert!(!sandbox.login("alice", &[&alice.backup_codes[0]]).granted());
 }
 
 #[test]

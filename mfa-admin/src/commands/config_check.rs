@@ -1,7 +1,6 @@
 //! `mfa-admin config check`: the policy of the machine, and what it says about a login.
 
 use std::io::{self, Write, stdout};
-use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use mfa_core::config::{Asking, BadConfig, Config, FILE, Lists, Unenrolled};
@@ -25,7 +24,7 @@ pub fn run(root: &Root, options: &Check) -> Result<()> {
     };
     let accidents = policy::accidents(&config, &NameService, time::now());
     let mut warnings = accidents.as_ref().cloned().unwrap_or_default();
-    warnings.extend(odd_services(&config));
+    warnings.extend(odd_services(root, &config));
     let ruling = options
         .user
         .as_ref()
@@ -38,9 +37,9 @@ pub fn run(root: &Root, options: &Check) -> Result<()> {
 }
 
 /// Where libpam looks for services (`pam.d(5)`).
-const SERVICES: [&str; 2] = ["/etc/pam.d", "/usr/lib/pam.d"];
+const SERVICES: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 
-fn odd_services(config: &Config) -> Vec<String> {
+fn odd_services(root: &Root, config: &Config) -> Vec<String> {
     let lists = [
         ("require.services", &config.require.services),
         ("exempt.services", &config.exempt.services),
@@ -52,7 +51,7 @@ fn odd_services(config: &Config) -> Vec<String> {
     let is_there = |name: &str| {
         SERVICES
             .iter()
-            .any(|dir| Path::new(dir).join(name).exists())
+            .any(|dir| root.below(dir).join(name).exists())
     };
     let halves = [("su", "su-l"), ("sudo", "sudo-i")]
         .into_iter()
@@ -69,9 +68,15 @@ fn odd_services(config: &Config) -> Vec<String> {
     let halves = halves.map(|(one, other)| {
         format!("require.services: names {one} and not {other}, so a login shell by {one} is not asked for")
     });
+    let place = root.below(SERVICES[0]);
     let unknown = named.chain(tables).filter(|(_, name)| !is_there(name));
     unknown
-        .map(|(key, name)| format!("{key}: there is no PAM service {name:?} in /etc/pam.d"))
+        .map(|(key, name)| {
+            format!(
+                "{key}: there is no PAM service {name:?} in {}",
+                place.display()
+            )
+        })
         .chain(halves)
         .collect()
 }

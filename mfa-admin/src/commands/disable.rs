@@ -1,14 +1,17 @@
 //! `mfa-admin disable`: a user without a second factor.
 
 use anyhow::{Context, Result, anyhow, ensure};
+use mfa_core::config::Config;
 use mfa_core::enrollment::{self, Error};
 use mfa_core::paths::Root;
-use mfa_core::store::Store;
-use mfa_core::user::shown;
+use mfa_core::policy::{self, Login, Unready};
+use mfa_core::store::{Removed, Store};
+use mfa_core::user::{self, NameService, shown};
 
 use crate::cli::Disable;
 use crate::stream::Stream;
 use crate::terminal::{BROKEN_OFF, Terminal};
+use crate::time;
 
 /// Removes record and state.
 pub fn run(root: &Root, options: &Disable) -> Result<()> {
@@ -17,15 +20,63 @@ pub fn run(root: &Root, options: &Disable) -> Result<()> {
     if matches!(store.record(uid), Ok(None)) {
         return Err(not_enrolled(options, uid));
     }
+    let user = options.user.as_deref();
+    let then = user.map_or_else(String::new, |user| what_follows(root, user, uid));
     let mut terminal = Terminal::new(Stream::Out)?;
     if !options.yes {
-        confirm(&mut terminal, &name)?;
+        confirm(&mut terminal, &name, &then)?;
     }
-    ensure!(store.remove(uid)?, not_enrolled(options, uid));
-    super::tell(&format!(
-        "{name} is not enrolled any more. A login that asks for a code is refused until: mfa-admin \
-         enroll {name}"
-    ))
+    match store.remove(uid)? {
+        Removed::Nothing => return Err(not_enrolled(options, uid)),
+        Removed::All => {}
+        Removed::Record(fault) => super::warn(Some(format!(
+            "{fault}. What is left of the state lets nobody in. Mend that, then remove it: {}",
+            store.state_path(uid).display()
+        ))),
+    }
+    super::tell(&format!("{name} is not enrolled any more.{then}"))
+}
+
+/// What a login of his meets then. A configuration that is not understood is no reason not to disable him.
+fn what_follows(root: &Root, user: &str, uid: u32) -> String {
+    let name = shown(user);
+    match unready(root, user, uid) {
+        Ok(None) => String::new(),
+        Ok(Some(Unready::Denied { .. })) => format!(
+            " Wherever a code is asked for, {name} is refused until: mfa-admin enroll {name}"
+        ),
+        Ok(Some(Unready::Skipped { rule, until })) => {
+            let until = until.map_or_else(String::new, |day| format!(" until {day} (UTC)"));
+            format!(
+                " Without a second factor no login of {name} is asked for a code{until} ({rule}). A \
+                 new one: mfa-admin enroll {name}"
+            )
+        }
+        Err(error) => {
+            format!(" Whether {name} gets in without a second factor cannot be told: {error:#}")
+        }
+    }
+}
+
+/// `None` if the account is gone: nobody logs in to it.
+fn unready(root: &Root, user: &str, uid: u32) -> Result<Option<Unready>> {
+    if user::uid_of(user)? != Some(uid) {
+        return Ok(None);
+    }
+    let config = Config::load(root).map_err(|refusal| anyhow!("{refusal}"))?;
+    // What becomes of those who are not enrolled is the same at every service.
+    let login = Login {
+        user,
+        uid: Some(uid),
+        service: "",
+        rhost: None,
+    };
+    Ok(Some(policy::unready(
+        &config,
+        &login,
+        &NameService,
+        time::now(),
+    )?))
 }
 
 fn whom(store: &Store, options: &Disable) -> Result<(u32, String)> {
@@ -44,10 +95,9 @@ fn not_enrolled(options: &Disable, uid: u32) -> anyhow::Error {
     }
 }
 
-fn confirm(terminal: &mut Terminal, name: &str) -> Result<()> {
+fn confirm(terminal: &mut Terminal, name: &str, then: &str) -> Result<()> {
     terminal.say(&format!(
-        "This removes the secret and the backup codes of {name}. They cannot be brought back, and \
-         a login that asks for a code is refused then."
+        "This removes the secret and the backup codes of {name}. They cannot be brought back.{then}"
     ))?;
     let answer = terminal.ask("Type disable to go on: ")?;
     ensure!(

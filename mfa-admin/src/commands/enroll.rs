@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, Result, ensure};
 use mfa_core::backup::{BackupSet, Cost};
 use mfa_core::device::Shape;
-use mfa_core::enrollment::{Error, Pending};
+use mfa_core::enrollment::{self, Error, Pending};
 use mfa_core::fault::Fault;
 use mfa_core::init::init;
 use mfa_core::paths::Root;
@@ -27,7 +27,7 @@ use crate::{shape, time};
 /// Nothing is active before a right code was typed, or `--no-verify` was confirmed.
 pub fn run(root: &Root, options: &Enroll) -> Result<()> {
     let stream = Stream::beside_json(options.handing_over.json);
-    let store = open_or_init(root, stream)?;
+    let store = open_or_init(root, &options.user, stream)?;
     let mut pending = pend(&store, options)?;
     let names = Names::of(options)?;
     let mut terminal = Terminal::new(stream)?;
@@ -41,7 +41,9 @@ pub fn run(root: &Root, options: &Enroll) -> Result<()> {
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    terminal.check_before_change(&options.user)?;
+    // A device that was verified has its secret.
+    let handed_over = file.is_some() && pending.device().verified;
+    terminal.check_before_change(&options.user, handed_over)?;
     let done = Done::new(&pending, &names);
     let warning = pending.activate(&store, set)?;
     super::warn(warning);
@@ -52,9 +54,11 @@ pub fn run(root: &Root, options: &Enroll) -> Result<()> {
         .with_context(|| codes::not_shown("is enrolled", &options.user))
 }
 
-fn open_or_init(root: &Root, mut stream: Stream) -> Result<Store> {
+/// Nothing is made for somebody who is not there.
+fn open_or_init(root: &Root, user: &str, mut stream: Stream) -> Result<Store> {
     match Store::open(root) {
         Err(Fault::NoKey { .. }) => {
+            enrollment::known(user)?;
             let made = init(root, false)?;
             writeln!(stream, "{}", super::init::report(root, &made))?;
             Ok(Store::open(root)?)

@@ -69,7 +69,7 @@ fn one(store: &Store, user: &str, uid: u32, handing_over: &HandingOver) -> Resul
         codes: &codes,
     };
     codes.write(file.as_mut())?;
-    terminal.check_before_change(user)?;
+    terminal.check_before_change(user, file.is_some())?;
     super::warn(enrollment::regenerate(store, user, set, made)?);
     if let Some(file) = file {
         file.keep();

@@ -4,6 +4,7 @@ use std::io::{self, Write, stdout};
 
 use anyhow::{Context, Result};
 use mfa_core::backup::CODES;
+use mfa_core::fault::Fault;
 use mfa_core::overview::{DeviceView, Overview};
 use mfa_core::paths::Root;
 use mfa_core::store::Store;
@@ -39,6 +40,11 @@ fn show(seen: &Overview) -> io::Result<()> {
     field(&mut out, "Asked for", &asked_for(seen))?;
     if seen.backup_left.is_none() {
         writeln!(out, "{}", what_to_do(seen))?;
+    }
+    match &seen.caution {
+        // Just told, with the repair.
+        None | Some(Fault::NoState { .. }) => {}
+        Some(caution) => writeln!(out, "Why: {caution}")?,
     }
     out.flush()
 }

@@ -26,9 +26,10 @@ pub fn run(root: &Root, options: &Unlock) -> Result<()> {
 }
 
 fn asks(seen: &Overview) -> String {
-    match seen.free.run() {
-        1 => "A login asks for one code.".to_owned(),
-        run => format!(
+    match (&seen.caution, seen.free.run()) {
+        (Some(caution), _) => format!("But {caution}"),
+        (None, 1) => "A login asks for one code.".to_owned(),
+        (None, run) => format!(
             "A login still asks for {run} codes in a row; see: mfa-admin status {}.",
             shown(&seen.user)
         ),
