@@ -90,7 +90,15 @@ impl Now {
              look who does"
         );
         // For whom which method counts is more than can be told from one question.
-        if let Some(place) = files::methods_in_blocks(&files::read(root)) {
+        let read = files::read(root);
+        if let Some(unread) = read.unread.first() {
+            bail!(
+                "{}, so how some people get in is not known. {}",
+                unread.what,
+                unread.mend
+            );
+        }
+        if let Some(place) = files::methods_in_blocks(&read.lines) {
             bail!(
                 "{place} is in a Match block, and says how some people get in. Put the lines there by hand: \
                  see \"sshd\" in pam.md; then run: mfa-admin doctor sshd"

@@ -147,6 +147,44 @@ fn what_sshd_would_not_do_is_put_back_at_once() {
             "is in a Match block",
         ),
         (
+            "printf 'Match User carol\\nInclude /etc/ssh/carol\\n' >>/etc/ssh/sshd_config
+             echo 'AuthenticationMethods publickey,password' >/etc/ssh/carol",
+            "/etc/ssh/carol:1 is in a Match block",
+        ),
+        (
+            "printf '# \\351\\nMatch User carol\\nPasswordAuthentication yes\\n' >>/etc/ssh/sshd_config",
+            "is in a Match block",
+        ),
+        (
+            "printf 'Match User carol\\nPasswordAuthentication yes\\n' \
+             >/etc/ssh/sshd_config.d/$(printf '\\351').conf",
+            "is in a Match block",
+        ),
+        (
+            "mkdir /etc/ssh/sshd_config.d/dir.conf",
+            "/etc/ssh/sshd_config.d/dir.conf cannot be read",
+        ),
+        (
+            "echo 'Include /etc/ssh/local.d/[a-z].conf' >/etc/ssh/sshd_config.d/mine.conf",
+            "the Include at /etc/ssh/sshd_config.d/mine.conf:1 is not understood",
+        ),
+        (
+            "echo 'Include /etc/ssh/local.d/?.conf' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
+            "echo 'Include local.d/*.d*' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
+            "echo 'Include /etc/ssh/*/x.conf' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
+            "echo 'Include \"/etc/ssh/local d/x.conf\"' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
             "echo 'UsePAM no' >/etc/ssh/sshd_config.d/mine.conf",
             "UsePAM is no",
         ),
