@@ -19,8 +19,9 @@ const ABOUT: &str = "sshd";
 /// The program.
 pub const SSHD: &str = "/usr/sbin/sshd";
 
-/// What `sshd -T` says, for root and for those who log in here: `Match` blocks may differ.
-pub fn examine(root: &Root, service: &Service) -> Vec<Finding> {
+/// What `sshd -T` says, for root and for those who log in here: `Match` blocks may differ. Where one
+/// of them gets in without PAM, the service does not ask.
+pub fn examine(root: &Root, service: &mut Service) -> Vec<Finding> {
     let files::Read { lines, unread } = files::read(root);
     let mut found: Vec<(Found, Vec<String>)> = Vec::new();
     let mut users = users(root);
@@ -58,6 +59,7 @@ pub fn examine(root: &Root, service: &Service) -> Vec<Finding> {
             "Ask for those whom a block names: sshd -T -C user=NAME,host=localhost,addr=127.0.0.1";
         findings.push(Finding::warning(ABOUT, what, mend));
     }
+    service.asks &= !found.iter().any(|(found, _)| found.around);
     findings.extend(found.into_iter().map(|(found, users)| {
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         found.told(ABOUT, &users)
