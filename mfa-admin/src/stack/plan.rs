@@ -40,8 +40,6 @@ pub struct Plan {
     pub edits: Vec<Planned>,
     /// What somebody should know before.
     pub notes: Vec<String>,
-    /// How sshd was, if it is about sshd.
-    pub sshd: Option<Now>,
     /// Services by which a login shows that it works.
     pub proofs: Vec<String>,
 }
@@ -94,7 +92,6 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
             .chain([stack])
             .chain(drop_in)
             .collect(),
-        sshd,
         proofs: [vec![service.to_owned()], others].concat(),
     })
 }

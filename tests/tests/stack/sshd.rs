@@ -205,6 +205,47 @@ fn what_sshd_would_not_do_is_put_back_at_once() {
 }
 
 #[test]
+fn a_way_around_that_came_since_is_not_confirmed() {
+    need_root!();
+    need!(SSHD);
+    let (machine, alice) = machine();
+    let sshd = start(&machine);
+    enable(&machine, &["sshd", LONG]).ok();
+    wait_until_it_listens(&sshd, 2);
+    give(
+        ssh(&sshd, &[]),
+        &[
+            ("assword: ", PASSWORD),
+            ("backup code: ", &alice.backup_codes[0]),
+        ],
+    );
+    let other = "/etc/ssh/sshd_config.d/00-a-cloud.conf";
+    for (line, said) in [
+        (
+            "AuthenticationMethods publickey\n",
+            "authenticationmethods is publickey",
+        ),
+        ("UsePAM no\n", "usepam is no"),
+    ] {
+        machine.write(other, line, "0644");
+        let refused = stack(&machine, &["confirm", "sshd"]).failed().stderr;
+        assert!(refused.contains(said), "{refused}");
+        let told = stack(&machine, &["status"]).ok().stdout;
+        assert!(
+            told.contains("sshd         may let in without a code, for sshd does not do"),
+            "{told}"
+        );
+    }
+    machine.sh(&format!("rm {other}"));
+    let told = stack(&machine, &["status"]).ok().stdout;
+    assert!(
+        told.contains("sshd         asks for a code; waits"),
+        "{told}"
+    );
+    stack(&machine, &["confirm", "sshd"]).ok();
+}
+
+#[test]
 fn an_account_that_logs_in_unattended_may_be_left_out_before() {
     need_root!();
     need!(SSHD);
