@@ -13,7 +13,7 @@ mod login_defs;
 mod module;
 mod our_line;
 mod owners;
-mod pairs;
+pub mod pairs;
 mod passwords;
 mod program;
 mod says;

@@ -67,6 +67,7 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
         Some(_) => Vec::new(),
     };
     let told = [
+        same_door(root, service, &others),
         one_prompt(&others, service),
         placed.caution.into_iter().collect(),
         whom,
@@ -192,6 +193,21 @@ fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<Strin
         .iter()
         .try_for_each(|other| check_not_there(root, other))?;
     Ok(others)
+}
+
+/// `sudo -i` is a service of its own, and so is `su -`.
+fn same_door(root: &Root, service: &str, others: &[String]) -> Vec<String> {
+    let other = doctor::pairs::other(root, service);
+    let open = other.filter(|other| {
+        !others.iter().any(|name| name == other) && !doctor::service(root, other).asks
+    });
+    let told = open.map(|other| {
+        format!(
+            "{other} is the same door under another name, and asks for no code yet.\n\
+             Enable it, too: mfa-admin stack enable {other}"
+        )
+    });
+    told.into_iter().collect()
 }
 
 fn one_prompt(others: &[String], service: &str) -> Vec<String> {
