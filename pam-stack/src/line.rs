@@ -6,7 +6,7 @@ pub(crate) struct Line {
     pub text: String,
 }
 
-/// What libpam 1.5 reads at a time; the rest it takes for another line.
+/// What libpam 1.5 has room for, in lines that are put together as well; the rest it takes for another line.
 const LONGEST: usize = 1022;
 
 /// Without comments and empty lines, those that end in a backslash put together. A comment ends a
@@ -17,9 +17,13 @@ const LONGEST: usize = 1022;
 pub(crate) fn lines(text: &str) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
     let mut whole = String::new();
+    // Of the room, by the lines before that go on; libpam keeps the blanks in front of each.
+    let mut taken = 0;
     for (number, line) in (1..).zip(text.split('\n')) {
-        if line.len() > LONGEST {
-            return Err(format!("line {number} is longer than {LONGEST} bytes"));
+        if taken + line.len() > LONGEST {
+            return Err(format!(
+                "line {number} is longer than {LONGEST} bytes, with those before it that go on"
+            ));
         }
         let comment = line.find('#');
         let said = line
@@ -35,9 +39,11 @@ pub(crate) fn lines(text: &str) -> Result<Vec<Line>, String> {
         if let (Some(part), None) = (goes_on, comment) {
             whole.push_str(part.trim_start_matches([' ', '\t']));
             whole.push(' ');
+            taken += part.len() + 1;
             continue;
         }
         whole.push_str(said);
+        taken = 0;
         if !whole.is_empty() {
             let text = std::mem::take(&mut whole);
             lines.push(Line { number, text });
@@ -109,9 +115,13 @@ mod tests {
             "auth \\\n# x\nb",
             "auth \\\n\nb",
             &"x".repeat(1023),
+            &format!("{}\\\n{}", "x".repeat(900), "y".repeat(122)),
+            &format!("{}x\\\ny\\\n{}", " ".repeat(899), "z".repeat(120)),
         ] {
             assert!(lines(text).is_err(), "{text}");
         }
+        let fits = format!("{}\\\n{}", "x".repeat(900), "y".repeat(121));
+        assert!(lines(&format!("{fits}\n{fits}")).is_ok());
     }
 
     #[test]

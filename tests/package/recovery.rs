@@ -42,8 +42,9 @@ run_here! {
     ASK_WITHOUT_A_LOG = "Why was it refused?" 3;
     EXEMPT = "Let one person in without a code, for now" 1;
     EXEMPT_NO_MORE = "Let one person in without a code, for now" 2;
-    SWITCH_OFF = "Let everybody in without a code, for now" 1;
-    SWITCH_ON = "Let everybody in without a code, for now" 2;
+    DISABLE = "Let everybody in without a code, for now" 1;
+    SWITCH_OFF = "Let everybody in without a code, for now" 2;
+    SWITCH_ON = "Let everybody in without a code, for now" 3;
     RESCUE_ROOT = "Locked out, without root: a rescue shell" 1;
     RESCUE_VAR = "Locked out, without root: a rescue shell" 2;
     RESCUE_CODES = "Locked out, without root: a rescue shell" 3;
@@ -477,6 +478,31 @@ fn a_missing_module_is_taken_out_of_the_stack() {
     assert_eq!(machine.read("/etc/pam.d/sshd"), stack);
     assert_eq!(mode(&machine, "/etc/pam.d/sshd"), "root:root 644\n");
     logins::by_code(&sshd, &alice.backup_codes[0]);
+}
+
+/// Its jump must not lead elsewhere: to take a line out would do that.
+#[test]
+fn an_enabled_stack_is_disabled_without_the_module() {
+    let machine = debian::installed();
+    machine.enroll("alice");
+    let before = machine.read("/etc/pam.d/sshd");
+    machine
+        .run(&["mfa-admin", "stack", "enable", "sshd", "--yes"])
+        .ok();
+    let enabled = machine.read("/etc/pam.d/sshd");
+    let sshd = start_sshd(&machine);
+    machine.sh("rm /usr/lib/*/security/pam_mfa.so");
+    locked_out(&machine, &sshd, "pam_mfa.so: cannot open shared object");
+    let jumps = walk(&machine, TAKE_LINE_OUT).stdout;
+    assert!(jumps.contains("default=2"), "{jumps}");
+    assert_eq!(machine.read("/etc/pam.d/sshd"), enabled);
+    let mut terminal = begin(&machine, DISABLE);
+    terminal.expect("Change this? [y/N] ");
+    terminal.send_line("y");
+    let (status, shown) = terminal.finish();
+    assert_eq!(status, 0, "{shown}");
+    assert_eq!(machine.read("/etc/pam.d/sshd"), before);
+    logins::by_password(&sshd);
 }
 
 // A phone, backup codes, a record.

@@ -13,7 +13,7 @@ mod login_defs;
 mod module;
 mod our_line;
 mod owners;
-mod pairs;
+pub mod pairs;
 mod passwords;
 mod program;
 mod says;
@@ -137,7 +137,7 @@ pub fn examine(root: &Root, service: Option<&str>) -> Report {
         Some(name) => vec![name.to_owned()],
         None => services::that_matter(root),
     };
-    let services: Vec<Service> = names
+    let mut services: Vec<Service> = names
         .iter()
         .map(|name| stack::examine(root, name, service.is_some(), &mut findings))
         .collect();
@@ -156,19 +156,19 @@ pub fn examine(root: &Root, service: Option<&str>) -> Report {
         findings.extend(denials::examine(root));
     }
     findings.extend(pairs::examine(root, &services));
-    let asks_at_sshd = services
-        .iter()
-        .find(|service| service.name == "sshd" && service.line.is_some());
-    if let Some(service) = asks_at_sshd
-        && is_here(root)
-    {
-        findings.extend(sshd::examine(root, service));
-    }
     for service in services.iter().filter(|service| service.asks) {
         findings.extend(config::leaves_out(root, service));
         findings.extend(accounts::examine(root, service));
         findings.extend(passwords::examine(root, service));
         findings.extend(login_defs::examine(root, &service.name));
+    }
+    let asks_at_sshd = services
+        .iter_mut()
+        .find(|service| service.name == "sshd" && service.line.is_some());
+    if let Some(service) = asks_at_sshd
+        && is_here(root)
+    {
+        findings.extend(sshd::examine(root, service));
     }
     // A file of several services is told once.
     let mut told = HashSet::new();

@@ -7,6 +7,15 @@ use super::{Finding, Service, service, services};
 /// The name, and that of its login shell (su(1), sudo(8)).
 const PAIRS: [(&str, &str); 2] = [("su", "su-l"), ("sudo", "sudo-i")];
 
+/// The other name of the door, if it is a service here.
+pub fn other(root: &Root, name: &str) -> Option<&'static str> {
+    let mut pairs = PAIRS
+        .iter()
+        .flat_map(|&(one, other)| [(one, other), (other, one)]);
+    let (_, other) = pairs.find(|(one, _)| *one == name)?;
+    services::all(root).contains(other).then_some(other)
+}
+
 /// Those of which one asks and the other does not.
 pub fn examine(root: &Root, examined: &[Service]) -> Vec<Finding> {
     let all = services::all(root);

@@ -40,8 +40,6 @@ pub struct Plan {
     pub edits: Vec<Planned>,
     /// What somebody should know before.
     pub notes: Vec<String>,
-    /// How sshd was, if it is about sshd.
-    pub sshd: Option<Now>,
     /// Services by which a login shows that it works.
     pub proofs: Vec<String>,
 }
@@ -69,6 +67,7 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
         Some(_) => Vec::new(),
     };
     let told = [
+        same_door(root, service, &others),
         one_prompt(&others, service),
         placed.caution.into_iter().collect(),
         whom,
@@ -94,7 +93,6 @@ pub fn make(root: &Root, service: &str, group: Option<&str>) -> Result<Plan> {
             .chain([stack])
             .chain(drop_in)
             .collect(),
-        sshd,
         proofs: [vec![service.to_owned()], others].concat(),
     })
 }
@@ -195,6 +193,21 @@ fn others_concerned(root: &Root, service: &str, file: &Path) -> Result<Vec<Strin
         .iter()
         .try_for_each(|other| check_not_there(root, other))?;
     Ok(others)
+}
+
+/// `sudo -i` is a service of its own, and so is `su -`.
+fn same_door(root: &Root, service: &str, others: &[String]) -> Vec<String> {
+    let other = doctor::pairs::other(root, service);
+    let open = other.filter(|other| {
+        !others.iter().any(|name| name == other) && !doctor::service(root, other).asks
+    });
+    let told = open.map(|other| {
+        format!(
+            "{other} is the same door under another name, and asks for no code yet.\n\
+             Enable it, too: mfa-admin stack enable {other}"
+        )
+    });
+    told.into_iter().collect()
 }
 
 fn one_prompt(others: &[String], service: &str) -> Vec<String> {

@@ -9,7 +9,7 @@ use mfa_core::paths::Root;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::edit::Planned;
+use super::edit::{Edit, Planned};
 use super::keeper::{systemctl, systemd_runs};
 use crate::doctor::sshd::{SSHD, Settings, files, settings};
 
@@ -90,7 +90,15 @@ impl Now {
              look who does"
         );
         // For whom which method counts is more than can be told from one question.
-        if let Some(place) = files::methods_in_blocks(&files::read(root)) {
+        let read = files::read(root);
+        if let Some(unread) = read.unread.first() {
+            bail!(
+                "{}, so how some people get in is not known. {}",
+                unread.what,
+                unread.mend
+            );
+        }
+        if let Some(place) = files::methods_in_blocks(&read.lines) {
             bail!(
                 "{place} is in a Match block, and says how some people get in. Put the lines there by hand: \
                  see \"sshd\" in pam.md; then run: mfa-admin doctor sshd"
@@ -137,31 +145,34 @@ impl Now {
         }
         notes
     }
+}
 
-    /// Whether what the drop-in says is what sshd does.
-    ///
-    /// # Errors
-    /// It names the line that counts more.
-    pub fn check_after(&self) -> Result<()> {
-        let after = Now::ask()?;
-        for (keyword, value) in [
-            ("usepam", "yes"),
-            ("kbdinteractiveauthentication", "yes"),
-            ("passwordauthentication", "no"),
-            ("authenticationmethods", self.methods_with_code()),
-        ] {
-            ensure!(
-                after.is(keyword, value),
-                "another line of sshd's configuration counts more than {DROP_IN}: {keyword} is {}. Is \
-                 there an Include of sshd_config.d at the top of /etc/ssh/sshd_config?",
-                after
-                    .settings
-                    .get(keyword)
-                    .map_or("not set", String::as_str)
-            );
-        }
-        Ok(())
+/// The drop-in, if it is among them.
+pub fn drop_in_of<'e>(edits: impl IntoIterator<Item = &'e Edit>) -> Option<&'e Edit> {
+    edits
+        .into_iter()
+        .find(|edit| edit.path == Path::new(DROP_IN))
+}
+
+/// Whether what the drop-in says is what sshd does.
+///
+/// # Errors
+/// It names what counts more.
+pub fn check(drop_in: &Edit) -> Result<()> {
+    let now = Now::ask()?;
+    let lines = drop_in.put_in.iter().flat_map(|part| part.lines());
+    let lines = lines.filter(|line| !line.starts_with('#'));
+    for (keyword, value) in lines.filter_map(|line| line.split_once(' ')) {
+        let keyword = keyword.to_ascii_lowercase();
+        ensure!(
+            now.is(&keyword, value),
+            "another line of sshd's configuration counts more than {DROP_IN}: {keyword} is {}. Is \
+             there an Include of sshd_config.d at the top of /etc/ssh/sshd_config, and is no file read \
+             before {DROP_IN}?",
+            now.settings.get(&keyword).map_or("not set", String::as_str)
+        );
     }
+    Ok(())
 }
 
 /// Has a running sshd read its configuration; sessions go on.

@@ -86,6 +86,48 @@ fn sshd_is_asked_what_holds() {
     );
 }
 
+#[test]
+fn who_gets_in_without_pam_is_not_asked() {
+    need_root!();
+    need!(SSHD);
+    let (machine, _) = well();
+    let other = "/etc/ssh/sshd_config.d/00-a-cloud.conf";
+    for (text, asks) in [
+        ("", true),
+        // It was written out, so it may be meant.
+        ("AuthenticationMethods publickey\n", true),
+        ("AuthenticationMethods any\n", false),
+        ("UsePAM no\n", false),
+    ] {
+        machine.write(other, text, "0644");
+        let said = machine.run(&["mfa-admin", "doctor", "sshd", "--json"]);
+        let said: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+        assert_eq!(said["services"][0]["asks"], asks, "{text} {said}");
+    }
+    assert_found(&machine, 2, &["sshd         lets in without a code"]);
+}
+
+#[test]
+fn whom_sshd_was_not_asked_about_is_told() {
+    need_root!();
+    need!(SSHD);
+    let (machine, config) = well();
+    // With root and alice there are 52.
+    machine.sh(
+        "for i in $(seq 50); do echo \"u$i:x:$((3000 + i)):3000::/:/bin/sh\" >>/etc/passwd; done
+         printf '[exempt]\\nusers = [%s]\\n' \"$(seq -s, -f '\"u%.0f\"' 50)\" >/etc/pam_mfa/config.toml
+         chmod 644 /etc/pam_mfa/config.toml",
+    );
+    let told = |config: &str| {
+        machine.write(DROP_IN, config, "0644");
+        machine.run(&["mfa-admin", "doctor", "sshd"]).stdout
+    };
+    let without = told(&config);
+    assert!(!without.contains("sshd was not asked"), "{without}");
+    let with = told(&format!("{config}Match User u50\n    X11Forwarding no\n"));
+    assert!(with.contains("for 2 of the users: u49, u50."), "{with}");
+}
+
 /// A file that is read before ours counts more, and is named.
 #[test]
 fn an_overriding_drop_in_is_named() {

@@ -125,6 +125,23 @@ fn a_service_with_one_prompt_is_warned_of() {
 }
 
 #[test]
+fn the_other_name_of_a_door_is_named() {
+    need_root!();
+    let (machine, _) = machine();
+    for service in ["sudo", "sudo-i"] {
+        let stack = "@include common-auth\n";
+        machine.write(&format!("/etc/pam.d/{service}"), stack, "0644");
+    }
+    let told = enable(&machine, &["sudo", LONG]).ok().stdout;
+    assert!(told.contains("mfa-admin stack enable sudo-i\n"), "{told}");
+    let told = enable(&machine, &["sudo-i", LONG]).ok().stdout;
+    assert!(!told.contains("same door"), "{told}");
+    // su-l reads the file of su.
+    let told = enable(&machine, &["su", LONG]).ok().stdout;
+    assert!(!told.contains("same door"), "{told}");
+}
+
+#[test]
 fn a_last_line_without_an_end_is_put_back_as_it_was() {
     need_root!();
     let (machine, _) = machine();

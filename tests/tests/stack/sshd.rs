@@ -147,6 +147,44 @@ fn what_sshd_would_not_do_is_put_back_at_once() {
             "is in a Match block",
         ),
         (
+            "printf 'Match User carol\\nInclude /etc/ssh/carol\\n' >>/etc/ssh/sshd_config
+             echo 'AuthenticationMethods publickey,password' >/etc/ssh/carol",
+            "/etc/ssh/carol:1 is in a Match block",
+        ),
+        (
+            "printf '# \\351\\nMatch User carol\\nPasswordAuthentication yes\\n' >>/etc/ssh/sshd_config",
+            "is in a Match block",
+        ),
+        (
+            "printf 'Match User carol\\nPasswordAuthentication yes\\n' \
+             >/etc/ssh/sshd_config.d/$(printf '\\351').conf",
+            "is in a Match block",
+        ),
+        (
+            "mkdir /etc/ssh/sshd_config.d/dir.conf",
+            "/etc/ssh/sshd_config.d/dir.conf cannot be read",
+        ),
+        (
+            "echo 'Include /etc/ssh/local.d/[a-z].conf' >/etc/ssh/sshd_config.d/mine.conf",
+            "the Include at /etc/ssh/sshd_config.d/mine.conf:1 is not understood",
+        ),
+        (
+            "echo 'Include /etc/ssh/local.d/?.conf' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
+            "echo 'Include local.d/*.d*' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
+            "echo 'Include /etc/ssh/*/x.conf' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
+            "echo 'Include \"/etc/ssh/local d/x.conf\"' >>/etc/ssh/sshd_config",
+            "is not understood",
+        ),
+        (
             "echo 'UsePAM no' >/etc/ssh/sshd_config.d/mine.conf",
             "UsePAM is no",
         ),
@@ -164,6 +202,47 @@ fn what_sshd_would_not_do_is_put_back_at_once() {
         wait_for_the_keeper(&machine);
         assert_eq!(files(&machine), before, "{change}");
     }
+}
+
+#[test]
+fn a_way_around_that_came_since_is_not_confirmed() {
+    need_root!();
+    need!(SSHD);
+    let (machine, alice) = machine();
+    let sshd = start(&machine);
+    enable(&machine, &["sshd", LONG]).ok();
+    wait_until_it_listens(&sshd, 2);
+    give(
+        ssh(&sshd, &[]),
+        &[
+            ("assword: ", PASSWORD),
+            ("backup code: ", &alice.backup_codes[0]),
+        ],
+    );
+    let other = "/etc/ssh/sshd_config.d/00-a-cloud.conf";
+    for (line, said) in [
+        (
+            "AuthenticationMethods publickey\n",
+            "authenticationmethods is publickey",
+        ),
+        ("UsePAM no\n", "usepam is no"),
+    ] {
+        machine.write(other, line, "0644");
+        let refused = stack(&machine, &["confirm", "sshd"]).failed().stderr;
+        assert!(refused.contains(said), "{refused}");
+        let told = stack(&machine, &["status"]).ok().stdout;
+        assert!(
+            told.contains("sshd         may let in without a code, for sshd does not do"),
+            "{told}"
+        );
+    }
+    machine.sh(&format!("rm {other}"));
+    let told = stack(&machine, &["status"]).ok().stdout;
+    assert!(
+        told.contains("sshd         asks for a code; waits"),
+        "{told}"
+    );
+    stack(&machine, &["confirm", "sshd"]).ok();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::doctor;
 use crate::stack::edit::Edit;
 use crate::stack::keeper;
 use crate::stack::record::{self, Record};
+use crate::stack::sshd;
 use crate::time;
 
 /// Lets a change stay, once a login with a code has shown that it works.
@@ -21,6 +22,10 @@ pub fn run(root: &Root, options: &StackConfirm) -> Result<()> {
         "the change to {service} is not there any more as it was made. Undo what is left of it: mfa-admin \
          stack disable {service}"
     );
+    // A file that came since may lead around PAM.
+    if let Some(drop_in) = sshd::drop_in_of(&record.edits) {
+        sshd::check(drop_in)?;
+    }
     ensure!(
         record
             .proofs

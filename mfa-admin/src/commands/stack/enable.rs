@@ -97,8 +97,8 @@ fn begin(root: &Root, options: &StackEnable, plan: &Plan) -> Result<(Record, Kee
 
 fn carry_out(root: &Root, service: &str, plan: &Plan) -> Result<()> {
     plan.edits.iter().try_for_each(|planned| planned.make())?;
-    if let Some(sshd) = &plan.sshd {
-        sshd.check_after()?;
+    if let Some(drop_in) = sshd::drop_in_of(plan.edits.iter().map(|planned| &planned.edit)) {
+        sshd::check(drop_in)?;
         sshd::reload()?;
     }
     // A login from before proves nothing.

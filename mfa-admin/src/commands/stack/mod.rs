@@ -6,8 +6,6 @@ mod enable;
 mod status;
 mod wait;
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 use mfa_core::lock::Lock;
 use mfa_core::paths::Root;
@@ -54,11 +52,7 @@ fn agreed(terminal: &mut Terminal, question: &str) -> Result<()> {
 /// Puts everything back, has sshd read it, and forgets the change. Safe to repeat.
 fn put_back(root: &Root, _: &Lock, record: &Record, at_any_price: bool) -> Result<()> {
     record.put_back(root, at_any_price)?;
-    if record
-        .edits
-        .iter()
-        .any(|edit| edit.path == Path::new(sshd::DROP_IN))
-    {
+    if sshd::drop_in_of(&record.edits).is_some() {
         let told = sshd::reload();
         told.context(
             "everything is put back, but sshd has not read it yet. Mend this, then try again",

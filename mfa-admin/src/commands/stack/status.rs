@@ -8,6 +8,7 @@ use mfa_core::proof;
 
 use crate::doctor::{self, Service, services};
 use crate::stack::record::Record;
+use crate::stack::sshd;
 use crate::time;
 
 /// Shows which services ask, since whose change, and which wait.
@@ -25,8 +26,13 @@ pub fn run(root: &Root) -> Result<()> {
 }
 
 fn state(root: &Root, service: &Service, record: Option<&Record>) -> String {
+    let drop_in = record.and_then(|record| sshd::drop_in_of(&record.edits));
+    let overruled = drop_in.is_some_and(|drop_in| sshd::check(drop_in).is_err());
     let asks = match (&service.line, service.asks) {
         (None, _) => "asks for no code",
+        (Some(_), true) if overruled => {
+            "may let in without a code, for sshd does not do what it was told: see mfa-admin doctor"
+        }
         (Some(_), true) => "asks for a code",
         (Some(_), false) => "lets in without a code: see mfa-admin doctor",
     };

@@ -1,7 +1,9 @@
 //! The files of sshd_config(5): where a setting stands. What holds is for sshd itself to say.
 
-use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use mfa_core::paths::Root;
@@ -23,66 +25,115 @@ pub struct Line {
     number: usize,
     keyword: String,
     values: Vec<String>,
+    /// Whether it holds for some people or connections only.
+    in_block: bool,
 }
 
-/// All that sshd reads, in its order; of a keyword the first counts.
-pub fn read(root: &Root) -> Vec<Line> {
-    let mut lines = Vec::new();
-    take_in(root, &root.below(FOLDER).join("sshd_config"), 0, &mut lines);
-    lines
+/// All that sshd reads.
+#[derive(Default)]
+pub struct Read {
+    /// In its order; of a keyword the first counts.
+    pub lines: Vec<Line>,
+    /// What may say something else, for it could not be read.
+    pub unread: Vec<Finding>,
 }
 
-fn take_in(root: &Root, file: &Path, depth: usize, lines: &mut Vec<Line>) {
-    let text = fs::read_to_string(file).unwrap_or_default();
+/// Reads what sshd reads.
+pub fn read(root: &Root) -> Read {
+    let mut read = Read::default();
+    let file = root.below(FOLDER).join("sshd_config");
+    take_in(root, &file, 0, false, &mut read);
+    read
+}
+
+const BLANKS: [char; 2] = [' ', '\t'];
+
+fn take_in(root: &Root, file: &Path, depth: usize, mut in_block: bool, read: &mut Read) {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        // To sshd an Include of nothing is none.
+        Err(error) if error.kind() == ErrorKind::NotFound => return,
+        Err(error) => {
+            let what = format!("{} cannot be read ({error})", file.display());
+            let mend = "Look at it, or take its Include out";
+            read.unread.push(Finding::warning("sshd", what, mend));
+            return;
+        }
+    };
+    // Comments may be in any encoding.
+    let text = String::from_utf8_lossy(&bytes);
     for (number, line) in (1..).zip(text.lines()) {
         let words = line.split([' ', '\t', '=']).filter(|word| !word.is_empty());
         let mut words = words.map(|word| word.trim_matches('"').to_owned());
         let Some(keyword) = words.next().filter(|word| !word.starts_with('#')) else {
             continue;
         };
-        let (keyword, values) = (keyword.to_ascii_lowercase(), words.collect::<Vec<_>>());
+        let keyword = keyword.to_ascii_lowercase();
         if keyword == "include" && depth < DEEPEST {
-            let files = values.iter().flat_map(|name| matching(root, name));
-            files.for_each(|file| take_in(root, &file, depth + 1, lines));
-        } else {
-            let file = file.to_path_buf();
-            lines.push(Line {
-                file,
-                number,
-                keyword,
-                values,
-            });
+            let behind = line.trim_start_matches(BLANKS).split_once([' ', '\t', '=']);
+            let names = behind.map_or("", |(_, names)| names.trim_start_matches([' ', '\t', '=']));
+            let names = names.split(BLANKS).filter(|name| !name.is_empty());
+            for name in names.take_while(|name| !name.starts_with('#')) {
+                let Some(files) = matching(root, name) else {
+                    let place = format!("{}:{number}", file.display());
+                    let what =
+                        format!("the Include at {place} is not understood, and was not followed");
+                    let mend =
+                        "Write a path there without quotes, and at most one * in its last part";
+                    read.unread.push(Finding::warning("sshd", what, mend));
+                    continue;
+                };
+                files
+                    .iter()
+                    .for_each(|file| take_in(root, file, depth + 1, in_block, read));
+            }
+            continue;
         }
+        // A block ends with its file at the latest.
+        in_block |= keyword == "match";
+        read.lines.push(Line {
+            file: file.to_path_buf(),
+            number,
+            keyword,
+            values: words.collect(),
+            in_block,
+        });
     }
 }
 
-/// The files of an `Include`, by name; `*` is understood in the last part of it, as people use it.
-fn matching(root: &Root, name: &str) -> Vec<PathBuf> {
+/// The files of an `Include`, by name. Of glob(7) one `*` in the last part is understood, as people use it;
+/// `None` for more.
+fn matching(root: &Root, name: &str) -> Option<Vec<PathBuf>> {
+    let quoted = name
+        .strip_prefix('"')
+        .and_then(|name| name.strip_suffix('"'));
+    let name = quoted.unwrap_or(name);
     let path = match name.strip_prefix('/') {
         Some(absolute) => root.below(absolute),
         None => root.below(FOLDER).join(name),
     };
-    let last = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let Some((begin, end)) = last.as_deref().and_then(|name| name.split_once('*')) else {
-        return vec![path];
+    let (folder, last) = name.rsplit_once('/').unwrap_or(("", name));
+    if name.contains(['"', '\'', '\\', '?', '[']) || folder.contains('*') {
+        return None;
+    }
+    let Some((begin, end)) = last.split_once('*') else {
+        return Some(vec![path]);
     };
+    if end.contains('*') {
+        return None;
+    }
     let folder = path.parent().and_then(|folder| fs::read_dir(folder).ok());
-    let names = folder
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let fits = |name: &String| {
-        let rest = name.strip_prefix(begin).filter(|_| !name.starts_with('.'));
-        rest.is_some_and(|rest| rest.ends_with(end))
+    let names = folder.into_iter().flatten().filter_map(Result::ok);
+    let fits = |name: &OsString| {
+        let rest = name.as_bytes().strip_prefix(begin.as_bytes());
+        // What is hidden has to be named as such.
+        let shown = !begin.is_empty() || !name.as_bytes().starts_with(b".");
+        shown && rest.is_some_and(|rest| rest.ends_with(end.as_bytes()))
     };
-    let mut files: Vec<PathBuf> = names
-        .filter(fits)
-        .map(|name| path.with_file_name(name))
-        .collect();
+    let names = names.map(|entry| entry.file_name()).filter(fits);
+    let mut files: Vec<PathBuf> = names.map(|name| path.with_file_name(name)).collect();
     files.sort();
-    files
+    Some(files)
 }
 
 /// ` (FILE:LINE)` of the first line that gives the keyword this value, or nothing.
@@ -107,18 +158,17 @@ const METHODS: [&str; 5] = [
 /// `FILE:LINE` of the first such keyword in a `Match` block, but for `AuthenticationMethods publickey`, by
 /// which accounts that log in unattended are left out.
 pub fn methods_in_blocks(lines: &[Line]) -> Option<String> {
-    let mut files = HashSet::new();
-    let mut in_blocks = lines.iter().filter(|line| {
-        if line.keyword == "match" {
-            files.insert(&line.file);
-        }
-        files.contains(&line.file)
-    });
-    let found = in_blocks.find(|line| {
-        METHODS.contains(&&*line.keyword)
+    let found = lines.iter().find(|line| {
+        line.in_block
+            && METHODS.contains(&&*line.keyword)
             && !(line.keyword == "authenticationmethods" && line.values == ["publickey"])
     });
     found.map(|line| format!("{}:{}", line.file.display(), line.number))
+}
+
+/// Whether users may differ.
+pub fn has_blocks(lines: &[Line]) -> bool {
+    lines.iter().any(|line| line.keyword == "match")
 }
 
 /// `Match` blocks for an address, a host, a port: `sshd -T` is asked about one connection.

@@ -20,6 +20,8 @@ pub struct Found {
     mend: &'static str,
     /// Whether it depends on who it is.
     of_user: bool,
+    /// Whether somebody gets in without PAM, and nobody wrote that he may.
+    pub around: bool,
 }
 
 impl Found {
@@ -30,6 +32,7 @@ impl Found {
             what: what.into(),
             mend,
             of_user: false,
+            around: false,
         }
     }
 
@@ -71,14 +74,17 @@ pub fn judge(settings: &Settings, user: &str, service: &Service, lines: &[Line])
     };
     let combined = service.ours.combined;
     let mut findings = Vec::new();
-    let mut fault = |what: String, mend| findings.push(Found::of_all(what, mend));
     if is("usepam", "no") {
         let what = format!(
             "UsePAM is no{}: nobody is asked for a code",
             place("usepam")
         );
-        fault(what, "Set UsePAM yes there");
+        findings.push(Found {
+            around: true,
+            ..Found::of_all(what, "Set UsePAM yes there")
+        });
     }
+    let mut fault = |what: String, mend| findings.push(Found::of_all(what, mend));
     if settings
         .get("pamservicename")
         .is_some_and(|name| name != super::ABOUT)
@@ -205,7 +211,10 @@ fn ways(settings: &Settings, methods: &str, user: &str, service: &Service) -> Ve
         let what = format!("{way} alone lets in, and no code is asked for");
         let mend =
             "Set AuthenticationMethods keyboard-interactive:pam, or publickey,keyboard-interactive:pam";
-        Found::of_user(grave, what, mend)
+        Found {
+            around: grave == Grave::Fault,
+            ..Found::of_user(grave, what, mend)
+        }
     });
     // With these sshd lets no root in by PAM.
     let by_pam = !root_is(&[

@@ -19,11 +19,14 @@ const ABOUT: &str = "sshd";
 /// The program.
 pub const SSHD: &str = "/usr/sbin/sshd";
 
-/// What `sshd -T` says, for root and for everybody who logs in here: `Match` blocks may differ.
-pub fn examine(root: &Root, service: &Service) -> Vec<Finding> {
-    let lines = files::read(root);
+/// What `sshd -T` says, for root and for those who log in here: `Match` blocks may differ. Where one
+/// of them gets in without PAM, the service does not ask.
+pub fn examine(root: &Root, service: &mut Service) -> Vec<Finding> {
+    let files::Read { lines, unread } = files::read(root);
     let mut found: Vec<(Found, Vec<String>)> = Vec::new();
-    for user in users(root) {
+    let mut users = users(root);
+    let too_many = users.split_off(users.len().min(USERS));
+    for user in users {
         let of_user = match settings(&user) {
             Ok(settings) => judge::judge(&settings, &user, service, &lines),
             Err(what) => {
@@ -43,7 +46,20 @@ pub fn examine(root: &Root, service: &Service) -> Vec<Finding> {
             }
         }
     }
-    let mut findings = files::not_looked_at(&lines);
+    let mut findings = unread;
+    findings.extend(files::not_looked_at(&lines));
+    if !too_many.is_empty() && files::has_blocks(&lines) {
+        let names: Vec<&str> = too_many.iter().map(String::as_str).collect();
+        let what = format!(
+            "sshd was not asked what its Match blocks come to for {} of the users: {}",
+            names.len(),
+            accounts::listed(&names)
+        );
+        let mend =
+            "Ask for those whom a block names: sshd -T -C user=NAME,host=localhost,addr=127.0.0.1";
+        findings.push(Finding::warning(ABOUT, what, mend));
+    }
+    service.asks &= !found.iter().any(|(found, _)| found.around);
     findings.extend(found.into_iter().map(|(found, users)| {
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         found.told(ABOUT, &users)
@@ -66,7 +82,6 @@ fn users(root: &Root) -> Vec<String> {
     let mut seen = HashSet::new();
     // A comma would end the name where sshd is asked.
     users.retain(|user| !user.contains(',') && seen.insert(user.clone()));
-    users.truncate(USERS);
     users
 }
 
