@@ -277,7 +277,7 @@ fn debug_tells_more_at_the_level_of_debugging_and_nothing_that_was_typed() {
 }
 
 /// None of these is taken for something else, nor left out.
-const BAD: [&str; 24] = [
+const BAD: [&str; 26] = [
     "nullok",
     "Debug",
     "DEBUG",
