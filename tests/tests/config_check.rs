@@ -406,7 +406,7 @@ fn what_lets_everybody_in_by_accident_is_named() {
             .admin(&CHECK)
             .failed()
             .stderr
-            .contains("whom the second factor is not for stands in [exempt]")
+            .contains("who is asked stands in [require], who is not in [exempt]")
     );
 }
 
