@@ -116,15 +116,17 @@ impl Hostile {
         assert!(done.stderr.contains("cannot be used: 1"), "{done:?}");
     }
 
-    /// Either names it, or removes it: then alice can be enrolled anew.
+    /// Either names it, before or after the record is gone, or removes it: then alice can be enrolled anew.
     #[track_caller]
     fn disable(self, place: Place) {
         let (done, sandbox) = (self.run(DISABLE), &self.scene.sandbox);
+        let is_gone = !self.scene.path(Place::Record).exists();
         match (done.code(), place) {
             (0, Place::Config) => return,
-            (0, _) => assert_eq!((place.is_everybodys(), &*done.stderr), (false, "")),
-            (_, place) if place.is_everybodys() => return self.assert_told(DISABLE, &done),
-            (_, place) => {
+            (0, _) if done.stderr.is_empty() => assert!(is_gone && !place.is_everybodys()),
+            (1, place) if place.is_everybodys() => return self.assert_told(DISABLE, &done),
+            (code, place) => {
+                assert_eq!(code == 0, is_gone, "{done:?}");
                 // What is in the place of a file can be removed, unless it is a directory.
                 let what = if place.is_file() {
                     "is a directory"
