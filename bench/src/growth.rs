@@ -9,7 +9,7 @@ use crate::{
     logins::beginning,
     place::Place,
     scenario::{FLOOR, GOOGLE, GOOGLE_LIMITED, OATH, OURS, Scenario, Subject},
-    stats::Samples,
+    stats::{Samples, quantile},
     system::System,
 };
 
@@ -123,12 +123,13 @@ pub fn above_floor(
         *now += (answers.len() as u64 + 1) * STEP;
     }
     let above = |size: fn(&Memory) -> i64| {
-        let median = |hosts: &Vec<Memory>| {
-            let mut sizes: Vec<i64> = hosts.iter().map(size).collect();
-            sizes.sort_unstable();
-            sizes[HOSTS / 2]
-        };
-        median(&hosts[0]) - median(&hosts[1])
+        let [with, floor] = hosts.each_ref().map(|hosts: &Vec<Memory>| {
+            quantile(
+                hosts.iter().map(|memory| size(memory) as f64).collect(),
+                0.5,
+            ) as i64
+        });
+        with - floor
     };
     Memory {
         peak: above(|memory| memory.peak),

@@ -38,7 +38,8 @@ impl Samples {
     }
 }
 
-fn quantile(mut all: Vec<f64>, part: f64) -> f64 {
+/// So large a part of all lies below it.
+pub fn quantile(mut all: Vec<f64>, part: f64) -> f64 {
     assert!(!all.is_empty(), "nothing was measured");
     all.sort_by(f64::total_cmp);
     all[((all.len() - 1) as f64 * part).round() as usize]

@@ -13,6 +13,8 @@ use mfa_core::user::{self, NameService, shown};
 use mfa_core::verdict::Refusal;
 
 use crate::cli::Check;
+use crate::doctor::pairs::PAIRS;
+use crate::doctor::services::FOLDERS;
 use crate::time;
 
 /// All problems at once; else the effective policy, what looks like an accident, and the ruling.
@@ -36,9 +38,6 @@ pub fn run(root: &Root, options: &Check) -> Result<()> {
     Ok(())
 }
 
-/// Where libpam looks for services (`pam.d(5)`).
-const SERVICES: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
-
 fn odd_services(root: &Root, config: &Config) -> Vec<String> {
     let lists = [
         ("require.services", &config.require.services),
@@ -49,26 +48,24 @@ fn odd_services(root: &Root, config: &Config) -> Vec<String> {
         .flat_map(|(key, names)| names.iter().map(move |name| (key, name)));
     let tables = config.services.keys().map(|name| ("service", name));
     let is_there = |name: &str| {
-        SERVICES
+        FOLDERS
             .iter()
             .any(|dir| root.below(dir).join(name).exists())
     };
-    let halves = [("su", "su-l"), ("sudo", "sudo-i")]
-        .into_iter()
-        .filter(|(one, other)| {
-            let named = |name| {
-                config
-                    .require
-                    .services
-                    .iter()
-                    .any(|service| service == name)
-            };
-            named(one) && !named(other) && is_there(other)
-        });
+    let halves = PAIRS.into_iter().filter(|(one, other)| {
+        let named = |name| {
+            config
+                .require
+                .services
+                .iter()
+                .any(|service| service == name)
+        };
+        named(one) && !named(other) && is_there(other)
+    });
     let halves = halves.map(|(one, other)| {
         format!("require.services: names {one} and not {other}, so a login shell by {one} is not asked for")
     });
-    let place = root.below(SERVICES[0]);
+    let place = root.below(FOLDERS[0]);
     let unknown = named.chain(tables).filter(|(_, name)| !is_there(name));
     unknown
         .map(|(key, name)| {

@@ -5,7 +5,7 @@ use mfa_core::paths::Root;
 use super::{Finding, Service, service, services};
 
 /// The name, and that of its login shell (su(1), sudo(8)).
-const PAIRS: [(&str, &str); 2] = [("su", "su-l"), ("sudo", "sudo-i")];
+pub const PAIRS: [(&str, &str); 2] = [("su", "su-l"), ("sudo", "sudo-i")];
 
 /// The other name of the door, if it is a service here.
 pub fn other(root: &Root, name: &str) -> Option<&'static str> {

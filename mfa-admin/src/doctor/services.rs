@@ -10,8 +10,8 @@ use pam_stack::Stack;
 /// Those that let somebody into the machine or make him root. Looked at even without our line.
 const USUAL: [&str; 6] = ["login", "sshd", "su", "su-l", "sudo", "sudo-i"];
 
-/// Where services are.
-const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
+/// Where libpam looks for services (`pam.d(5)`).
+pub const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 
 /// What stands in for a service without a file.
 const OTHER: &str = "other";
