@@ -409,9 +409,8 @@ fn check(stat: &FileStat, kind: SFlag, privacy: Privacy, path: &Path) -> Result<
     if stat.st_mode & privacy.forbidden_bits() != 0 {
         return no("is open to others", privacy.mend());
     }
-    if kind == SFlag::S_IFREG && stat.st_nlink != 1 {
-        return no("has a second name (hard link)", Mend::MoveAway);
-    }
+    // A second name is no harm: it leads to the same owner and mode. To refuse it would let anybody who may
+    // link a file of root's in a directory that he can list (fs.protected_hardlinks=0) stop every login.
     Ok(())
 }
 

@@ -31,6 +31,17 @@ fn devices_and_foreign_owners_are_refused_at_once() {
     everywhere(&ROOTS);
 }
 
+/// Where the kernel lets him, anybody can give a second name to a file of root's that he can see.
+#[test]
+fn a_second_name_of_a_file_stops_nobody() {
+    let scene = Scene::new();
+    for place in Place::FILES {
+        let second = scene.sandbox.path(&format!("{place:?}"));
+        fs::hard_link(place.path(&scene.sandbox), second).expect("link");
+    }
+    scene.assert_lets_in();
+}
+
 fn everywhere(things: &[Thing]) {
     for thing in things {
         let places = Place::ALL.into_iter().filter(|place| (thing.fits)(*place));

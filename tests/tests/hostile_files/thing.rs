@@ -72,7 +72,7 @@ pub const COMMON: [Thing; 7] = [
 ];
 
 /// What can be wrong with a file that is ours.
-pub const FLAWS: [Thing; 6] = [
+pub const FLAWS: [Thing; 5] = [
     opened(
         "readable by the group",
         |place| !place.is_readable(),
@@ -89,13 +89,6 @@ pub const FLAWS: [Thing; 6] = [
         |path, _| open_up(path, 0o020),
     ),
     opened("writable by all", |_| true, |path, _| open_up(path, 0o002)),
-    Thing {
-        name: "a hard link",
-        make: |path, away| fs::hard_link(path, away).expect("link"),
-        fits: Place::is_file,
-        what: ["has a second name (hard link)"; 2],
-        repair: Repair::MoveAway,
-    },
     Thing {
         name: "a gigabyte",
         make: |path, _| {
