@@ -1,12 +1,11 @@
 //! The one lock of a directory: taken to spend a code and to write a record, gone with the process.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use nix::sys::stat::{major, minor};
 
 use crate::fault::Fault;
 use crate::file::Dir;
@@ -60,13 +59,27 @@ fn still_there(dir: &Dir, lock: Lock) -> Result<Lock, Fault> {
 
 /// The process that holds the lock, as `/proc/locks` has it.
 fn holder(handle: &File) -> Option<u32> {
-    let file = handle.metadata().ok()?;
-    let (major, minor) = (major(file.dev()), minor(file.dev()));
-    let file = format!("{major:02x}:{minor:02x}:{}", file.ino());
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let file = format!("{}:{}", device(handle)?, handle.metadata().ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
     let line = locks.lines().find(|line| {
         let mut words = line.split_whitespace();
         words.any(|word| word == "FLOCK") && words.any(|word| word == file)
     })?;
     line.split_whitespace().nth(4)?.parse().ok()
+}
+
+/// The device of the file's mount, as `/proc/locks` writes it. stat(2) tells another one on btrfs.
+fn device(handle: &File) -> Option<String> {
+    let own = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
+    let mount = own
+        .lines()
+        .find_map(|line| line.strip_prefix("mnt_id:"))?
+        .trim();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mut mounts = mounts.lines().map(|line| line.split(' '));
+    let device =
+        mounts.find_map(|mut words| (words.next() == Some(mount)).then(|| words.nth(1)))??;
+    let (major, minor) = device.split_once(':')?;
+    let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+    Some(format!("{major:02x}:{minor:02x}"))
 }
