@@ -170,7 +170,8 @@ pub fn standing(
     login: &policy::Login,
     now: i64,
 ) -> Result<Standing, Fault> {
-    standing_with(|| Store::open(root), config, login, now)
+    let open = || Store::open_with(root, open_etc(root)?.as_ref());
+    standing_with(open, config, login, now)
 }
 
 fn standing_with(

@@ -806,6 +806,20 @@ fn unlocking_does_not_need_the_configuration_and_tells_that_it_is_broken() {
 }
 
 #[test]
+fn a_broken_configuration_hides_nobody() {
+    let (sandbox, _) = Sandbox::with_alice();
+    sandbox.write("etc/pam_mfa/config.toml", "junk = 1\n");
+    for words in [&["list"][..], &["list", "--json"], &["status", "alice"]] {
+        let told = sandbox.admin(words).failed();
+        assert!(told.stdout.contains("alice"), "{told:#?}");
+        assert_one_line(&told.stderr);
+        for word in ["every login is refused: ", "config.toml", "junk"] {
+            assert!(told.stderr.contains(word), "no {word:?} in {told:#?}");
+        }
+    }
+}
+
+#[test]
 fn no_core_is_dumped() {
     need_root!();
     let (sandbox, _) = Sandbox::with_alice();

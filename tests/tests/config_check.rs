@@ -313,6 +313,11 @@ fn what_cannot_be_looked_up_is_an_error_and_refuses() {
         ghost.contains("ghost at login: refused (the name service failed"),
         "{ghost}"
     );
+    // It vouches for those alone who have no record.
+    fs::remove_file(sandbox.path("var/lib/pam_mfa/users/.store")).expect("remove the mark");
+    let (alice, bob) = (ruled("alice"), ruled("bob"));
+    assert!(alice.contains("alice at login: asked ("), "{alice}");
+    assert!(bob.contains("bob at login: refused ("), "{bob}");
     fs::remove_file(sandbox.path("etc/pam_mfa/key")).expect("remove the key");
     let alice = ruled("alice");
     assert!(

@@ -23,9 +23,9 @@ const HEADING: [&str; 6] = [
     "ENROLLED",
 ];
 
-/// Everybody; fails at the end if there is a record that cannot be used.
+/// Everybody; fails at the end if there is a record or a configuration that cannot be used.
 pub fn run(root: &Root, options: &List) -> Result<()> {
-    let all = super::everybody(root, &Store::open(root)?)?;
+    let (all, in_order) = super::everybody(root, &Store::open(root)?)?;
     match options.json {
         true => json::print(&json::List {
             users: all.iter().map(entry).collect(),
@@ -34,7 +34,7 @@ pub fn run(root: &Root, options: &List) -> Result<()> {
     }
     let unusable = all.iter().filter(|(_, seen)| seen.is_err()).count();
     ensure!(unusable == 0, "records that cannot be used: {unusable}");
-    Ok(())
+    in_order.context("every login is refused")
 }
 
 fn entry((uid, seen): &overview::Entry) -> Entry<'_> {

@@ -68,26 +68,26 @@ fn warn(warning: Option<impl Display>) {
     }
 }
 
-/// One user, under the policy of the machine.
-fn seen(root: &Root, store: &Store, user: &str) -> Result<Overview> {
-    Ok(overview::of(
-        store,
-        user,
-        suspend_after(root)?,
-        time::now(),
-    )?)
+/// One user, under the policy of the machine; and what is wrong with that policy.
+fn seen(root: &Root, store: &Store, user: &str) -> Result<(Overview, Result<()>)> {
+    let (suspend_after, in_order) = suspend_after(root);
+    let seen = overview::of(store, user, suspend_after, time::now())?;
+    Ok((seen, in_order))
 }
 
-/// Everybody, under the policy of the machine.
-fn everybody(root: &Root, store: &Store) -> Result<Vec<Entry>> {
-    Ok(overview::all(store, suspend_after(root)?, time::now())?)
+/// Everybody, under the policy of the machine; and what is wrong with that policy.
+fn everybody(root: &Root, store: &Store) -> Result<(Vec<Entry>, Result<()>)> {
+    let (suspend_after, in_order) = suspend_after(root);
+    let all = overview::all(store, suspend_after, time::now())?;
+    Ok((all, in_order))
 }
 
-fn suspend_after(root: &Root) -> Result<usize> {
-    let config = Config::load(root);
-    Ok(config
-        .map_err(|refusal| anyhow!("{refusal}"))?
-        .suspend_after)
+/// A configuration that is not understood hides nothing of what is known without it.
+fn suspend_after(root: &Root) -> (usize, Result<()>) {
+    match Config::load(root) {
+        Ok(config) => (config.suspend_after, Ok(())),
+        Err(refusal) => (0, Err(anyhow!("{refusal}"))),
+    }
 }
 
 fn last_login(seen: &Overview) -> String {

@@ -14,13 +14,14 @@ use crate::cli::Status;
 use crate::json::{self, User};
 use crate::time;
 
-/// His devices, backup codes and last login.
+/// His devices, backup codes and last login; fails at the end if the configuration cannot be used.
 pub fn run(root: &Root, options: &Status) -> Result<()> {
-    let seen = super::seen(root, &Store::open(root)?, &options.user)?;
+    let (seen, in_order) = super::seen(root, &Store::open(root)?, &options.user)?;
     match options.json {
-        true => json::print(&User::new(&seen)),
-        false => show(&seen).context("cannot write to standard output"),
+        true => json::print(&User::new(&seen))?,
+        false => show(&seen).context("cannot write to standard output")?,
     }
+    in_order.context("every login is refused")
 }
 
 fn show(seen: &Overview) -> io::Result<()> {

@@ -16,9 +16,9 @@ pub fn run(root: &Root, options: &Unlock) -> Result<()> {
     enrollment::unlock(&store, user)?;
     let done = format!("The failed attempts of {} are forgotten.", shown(user));
     match super::seen(root, &store, user) {
-        Ok(seen) => super::tell(&format!("{done} {}", asks(&seen))),
+        Ok((seen, Ok(()))) => super::tell(&format!("{done} {}", asks(&seen))),
         // A configuration that is not understood is no reason not to unlock, and none to hide it.
-        Err(error) => {
+        Ok((_, Err(error))) | Err(error) => {
             super::warn(Some(format!("a login is refused all the same: {error:#}")));
             super::tell(&done)
         }
