@@ -239,6 +239,10 @@ pub struct Enroll {
     #[arg(long)]
     pub no_verify: bool,
 
+    /// End the process that holds the lock of the user's state, if it does not let go within five seconds
+    #[arg(long)]
+    pub force: bool,
+
     #[command(flatten)]
     pub handing_over: HandingOver,
 }
@@ -270,6 +274,10 @@ pub struct Regenerate {
     #[arg(long, conflicts_with = "backup_codes_file")]
     pub all: bool,
 
+    /// End the process that holds the lock of the user's state, if it does not let go within five seconds
+    #[arg(long)]
+    pub force: bool,
+
     #[command(flatten)]
     pub handing_over: HandingOver,
 }
@@ -285,6 +293,10 @@ pub struct Disable {
     #[arg(long, value_name = "N")]
     pub uid: Option<u32>,
 
+    /// End the process that holds the lock of the user's state, if it does not let go within five seconds
+    #[arg(long)]
+    pub force: bool,
+
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
@@ -295,6 +307,10 @@ pub struct Disable {
 pub struct Unlock {
     /// The login name
     pub user: String,
+
+    /// End the process that holds the lock of the user's state, if it does not let go within five seconds
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// The options of `list`.

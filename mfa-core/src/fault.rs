@@ -285,7 +285,7 @@ impl fmt::Display for Fault {
                 pid: Some(pid),
             } => write!(
                 f,
-                "{} is locked by process {pid}. Wait for it to end, or end it",
+                "{} is locked by process {pid}. If it does not end by itself: kill -KILL {pid}",
                 path.display()
             ),
             Fault::Busy { path, pid: None } => write!(

@@ -72,6 +72,11 @@ impl StateDir {
         lock::lock(&self.dir, patience)
     }
 
+    /// The same, and ends whoever holds it (see [`lock::lock_by_force`]).
+    pub fn lock_by_force(&self, patience: u32) -> Result<Lock, Fault> {
+        lock::lock_by_force(&self.dir, patience)
+    }
+
     /// Whether a record was ever active beside this state: its block has its final name.
     pub fn had_record(&self) -> Result<bool, Fault> {
         Ok(self

@@ -33,6 +33,7 @@ pub struct Store {
     key: Key,
     users: Dir,
     states: Dir,
+    force: bool,
 }
 
 /// What an admin command makes of a record.
@@ -84,7 +85,14 @@ impl Store {
             users,
             states,
             key,
+            force: false,
         })
+    }
+
+    /// What is written from now on ends the process that holds a user's lock, if `force` is set and it does not
+    /// let go within five seconds.
+    pub fn by_force(self, force: bool) -> Store {
+        Store { force, ..self }
     }
 
     /// Whether the mark of the store vouches for it.
@@ -267,7 +275,11 @@ impl Store {
     fn lock_for_write(&self, uid: u32) -> Result<(StateDir, Lock), Fault> {
         for _ in 0..ATTEMPTS {
             let state = self.state_dir_or_new(uid)?;
-            if let Some(lock) = absent_as_none(state.lock(ADMIN_PATIENCE))? {
+            let locked = match self.force {
+                true => state.lock_by_force(ADMIN_PATIENCE),
+                false => state.lock(ADMIN_PATIENCE),
+            };
+            if let Some(lock) = absent_as_none(locked)? {
                 self.check_in_place()?;
                 return Ok((state, lock));
             }

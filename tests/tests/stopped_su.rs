@@ -231,3 +231,18 @@ fn who_is_stopped_with_a_right_code_holds_the_lock_and_is_named() {
     let (code, _) = log_in(&machine, &alice.backup_codes[0]);
     assert_eq!(code, i64::from(pam::SUCCESS));
 }
+
+#[test]
+fn by_force_an_admin_command_ends_a_stopped_su_and_goes_on() {
+    need_root!();
+    need!("/usr/bin/strace");
+    let (machine, alice) = machine();
+    let inject = "inject=fdatasync:signal=STOP:when=1";
+    let mut su = su(&machine, &["-e", "trace=fdatasync", "-e", inject]);
+    assert!(play(&mut su, &[&alice.code_at(now())]) == End::Stopped);
+    machine
+        .run(&["mfa-admin", "regenerate", "alice", "--yes", "--force"])
+        .ok();
+    assert_eq!(machine.sh("pgrep -x su || true"), "");
+    assert_eq!(log_in(&machine, &code(&alice)).0, i64::from(pam::SUCCESS));
+}

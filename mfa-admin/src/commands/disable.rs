@@ -15,7 +15,7 @@ use crate::time;
 
 /// Removes record and state.
 pub fn run(root: &Root, options: &Disable) -> Result<()> {
-    let store = Store::open(root)?;
+    let store = Store::open(root)?.by_force(options.force);
     let (uid, name) = whom(&store, options)?;
     if matches!(store.record(uid), Ok(None)) {
         return Err(not_enrolled(options, uid));

@@ -27,7 +27,7 @@ use crate::{shape, time};
 /// Nothing is active before a right code was typed, or `--no-verify` was confirmed.
 pub fn run(root: &Root, options: &Enroll) -> Result<()> {
     let stream = Stream::beside_json(options.handing_over.json);
-    let store = open_or_init(root, &options.user, stream)?;
+    let store = open_or_init(root, &options.user, stream)?.by_force(options.force);
     let mut pending = pend(&store, options)?;
     let names = Names::of(options)?;
     let mut terminal = Terminal::new(stream)?;

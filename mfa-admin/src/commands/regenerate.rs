@@ -20,7 +20,7 @@ use crate::time;
 
 /// The secret stays. The command's name is consent enough: it asks nothing.
 pub fn run(root: &Root, options: &Regenerate) -> Result<()> {
-    let store = Store::open(root)?;
+    let store = Store::open(root)?.by_force(options.force);
     let handing_over = &options.handing_over;
     match &options.user {
         Some(user) => one(&store, user, enrollment::find(&store, user)?, handing_over),

@@ -12,7 +12,7 @@ use crate::cli::Unlock;
 /// Frees what was charged for guesses, and says what a login asks for now.
 pub fn run(root: &Root, options: &Unlock) -> Result<()> {
     let user = &options.user;
-    let store = Store::open(root)?;
+    let store = Store::open(root)?.by_force(options.force);
     enrollment::unlock(&store, user)?;
     let done = format!("The failed attempts of {} are forgotten.", shown(user));
     match super::seen(root, &store, user) {

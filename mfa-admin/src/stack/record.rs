@@ -41,11 +41,17 @@ pub struct Record {
 /// # Errors
 /// `Busy` names the process that holds it.
 pub fn lock(root: &Root) -> Result<Lock, Fault> {
+    lock::lock(&place(root)?, ADMIN_PATIENCE)
+}
+
+/// The same, and ends whoever holds it: one of us that was stopped must not hold up the way back.
+pub fn lock_by_force(root: &Root) -> Result<Lock, Fault> {
+    lock::lock_by_force(&place(root)?, ADMIN_PATIENCE)
+}
+
+fn place(root: &Root) -> Result<Dir, Fault> {
     Dir::make_path(&root.etc(), Privacy::Readable)?;
-    lock::lock(
-        &Dir::make_path(&parent(root), Privacy::Private)?,
-        ADMIN_PATIENCE,
-    )
+    Dir::make_path(&parent(root), Privacy::Private)
 }
 
 fn parent(root: &Root) -> PathBuf {

@@ -1,16 +1,14 @@
 //! `mfa-admin stack wait`: lives in the background, and puts back what nobody confirms.
 
-use std::fs;
 use std::io::{Write, stderr};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use mfa_core::fault::Fault;
+use anyhow::Result;
 use mfa_core::paths::Root;
 use mfa_core::proof;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::{Pid, setsid};
+use nix::sys::signal::SigSet;
+use nix::unistd::setsid;
 
 use crate::cli::StackWait;
 use crate::stack::keeper;
@@ -64,25 +62,12 @@ pub fn run(root: &Root, options: &StackWait) -> Result<()> {
 }
 
 fn time_is_over(root: &Root, record: &Record) -> Result<()> {
-    let lock = match record::lock(root) {
-        Err(Fault::Busy { pid: Some(pid), .. }) => {
-            end(pid)?;
-            record::lock(root)?
-        }
-        lock => lock?,
-    };
+    let lock = record::lock_by_force(root)?;
     // It may have been confirmed this instant.
     match waiting(root, &record.service, Some(record.id))? {
         Some(record) => super::put_back(root, &lock, &record, true),
         None => Ok(()),
     }
-}
-
-/// One of us that was stopped must not hold up the way back.
-fn end(pid: u32) -> Result<()> {
-    let name = fs::read_to_string(format!("/proc/{pid}/comm"))?;
-    ensure!(name.trim() == "mfa-admin", "process {pid} holds the lock");
-    Ok(kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGKILL)?)
 }
 
 /// The change, while it is neither undone nor confirmed.
