@@ -69,9 +69,10 @@ impl Claimed {
         names.filter(|name| !self.0.contains(name)).collect()
     }
 
-    /// Names that do not count on a day that is known to be today: those of days long gone and of days to come.
+    /// Names that never count again, if this is known to be today: those of days long gone. Those of days to come
+    /// will: else a clock that is ahead at every start would set the same ones free each time.
     pub fn outdated(&self, today: i64) -> Vec<String> {
-        let counts = |day| day <= today && day > today.saturating_sub(DAYS);
+        let counts = |day| day > today.saturating_sub(DAYS);
         let is_outdated = |name: &&String| !day_in(name).is_some_and(counts);
         self.0.iter().filter(is_outdated).cloned().collect()
     }
@@ -147,7 +148,7 @@ mod tests {
             "pair-junk",
             "guess-",
         ]);
-        let kept = ["guess-11"];
+        let kept = ["guess-11", "guess-21"];
         let outdated = names.outdated(20);
         assert!(
             names
