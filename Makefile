@@ -22,9 +22,9 @@ build:
 	$(CARGO) build --locked --release -p pam-witness
 
 demo:
-	@scripts/need-linker
+	@CARGO="$(CARGO)" scripts/need-linker
 	@$(MAKE) build
-	@cargo build --locked --release -p mfa-tests --bin demo
+	@$(CARGO) build --locked --release -p mfa-tests --bin demo
 	@target/release/demo
 
 test:
@@ -32,7 +32,7 @@ test:
 
 # The races of `make test`, ten times as often.
 soak: build
-	MFA_ROUNDS=2000 cargo test --locked -p mfa-tests --test once
+	MFA_ROUNDS=2000 $(CARGO) test --locked -p mfa-tests --test once
 
 # Every fuzz target for a minute; installs cargo-fuzz if it is missing.
 fuzz:
@@ -56,12 +56,12 @@ install:
 
 # Licences, sources, duplicates and known faults of the crates we use; needs cargo-deny.
 audit:
-	cargo deny --locked check
+	$(CARGO) deny --locked check
 
 # The picture in README.md, from a real terminal.
 picture: build
-	cargo build --locked --release -p mfa-tests --bin demo
+	$(CARGO) build --locked --release -p mfa-tests --bin demo
 	docs/picture/make-picture
 
 clean:
-	cargo clean
+	$(CARGO) clean

@@ -9,6 +9,9 @@ use crate::host;
 /// shows.
 const ROOM: usize = 400;
 
+/// A longer name of a host, twice in the URI, leaves a usual account no room in a QR code on 80 by 24.
+const LONG_HOST: usize = 24;
+
 /// Issuer and account.
 pub struct Names {
     /// The machine or company.
@@ -20,7 +23,10 @@ pub struct Names {
 impl Names {
     /// As wanted; by default the host and the user.
     pub fn of(options: &Enroll) -> Result<Names> {
-        let issuer = options.issuer.clone().unwrap_or_else(host::name);
+        let issuer = options
+            .issuer
+            .clone()
+            .unwrap_or_else(|| issuer_of(host::name()));
         let account = options.label.as_ref().unwrap_or(&options.user).clone();
         check("--issuer", &issuer)?;
         check("--label", &account)?;
@@ -31,6 +37,14 @@ impl Names {
              --label"
         );
         Ok(Names { issuer, account })
+    }
+}
+
+/// What the app shows of a host unless told otherwise.
+pub fn issuer_of(host: String) -> String {
+    match host.split_once('.') {
+        Some((first, _)) if host.len() > LONG_HOST => first.to_owned(),
+        _ => host,
     }
 }
 
@@ -76,10 +90,22 @@ mod tests {
     #[test]
     fn host_and_user_unless_told_otherwise() {
         let names = |options: &[&str]| names(options).unwrap();
-        assert_eq!(names(&[]).issuer, host::name());
+        assert_eq!(names(&[]).issuer, issuer_of(host::name()));
         assert_eq!(names(&[]).account, "alice");
         assert_eq!(names(&["--issuer", "My Firm"]).issuer, "My Firm");
         assert_eq!(names(&["--label", "a@b"]).account, "a@b");
+    }
+
+    #[test]
+    fn a_long_host_name_is_cut_at_its_first_dot() {
+        let issuer = |host: &str| issuer_of(host.to_owned());
+        assert_eq!(
+            issuer("web1.department.exam.org"),
+            "web1.department.exam.org"
+        );
+        assert_eq!(issuer("web1.departments.exam.org"), "web1");
+        let without_dot = "a-host-with-a-name-of-thirty-1";
+        assert_eq!(issuer(without_dot), without_dot);
     }
 
     #[test]

@@ -44,7 +44,11 @@ impl Page {
         if wish.uri {
             page.below.push(uri.clone());
         }
-        let heading = match wish.qr.then(|| page.drawing_for(&uri, wish.canvas)) {
+        let shortest = uri::otpauth(device, "x", &names.account);
+        let heading = match wish
+            .qr
+            .then(|| page.drawing_for(&uri, &shortest, wish.canvas))
+        {
             None => "Type this into the authenticator app:".to_owned(),
             Some(Err(why)) => format!("{why} Type this into the authenticator app:"),
             Some(Ok(drawing)) => {
@@ -56,22 +60,39 @@ impl Page {
         page
     }
 
-    fn drawing_for(&self, uri: &str, canvas: Option<(usize, usize)>) -> Result<Drawing, String> {
+    /// What is drawn, or why nothing is. `shortest`: the URI with as short an issuer as can be.
+    fn drawing_for(
+        &self,
+        uri: &str,
+        shortest: &str,
+        canvas: Option<(usize, usize)>,
+    ) -> Result<Drawing, String> {
         const NO_TERMINAL: &str =
             "No QR code is drawn, for this is not a terminal that can show one.";
         let (columns, lines) = canvas.ok_or(NO_TERMINAL)?;
         let drawing = qr::draw(uri).ok_or("The names are too long for a QR code.")?;
-        let width = drawing.width + GAP.len() + BESIDE;
-        let beside = wrapped(&self.text, BESIDE).len() + 2 + MESSAGE;
-        // One line more, for the question.
-        let height = drawing.lines.len().max(beside) + wrapped(&self.below, columns).len() + 1;
-        match width <= columns && height <= lines {
-            true => Ok(drawing),
-            false => Err(format!(
-                "The QR code needs a terminal of {width} columns and {height} lines; this one has \
-                 {columns} and {lines}."
-            )),
+        let fits = |(width, height)| width <= columns && height <= lines;
+        let (width, height) = self.room(&drawing, columns);
+        if fits((width, height)) {
+            return Ok(drawing);
         }
+        let shorter = qr::draw(shortest).is_some_and(|code| fits(self.room(&code, columns)));
+        let remedy = match shorter {
+            true => "Enlarge it, or give a shorter --issuer.",
+            false => "Enlarge it.",
+        };
+        Err(format!(
+            "The QR code needs a terminal of {width} columns and {height} lines; this one has \
+             {columns} and {lines}. {remedy}"
+        ))
+    }
+
+    /// Columns and lines of the page with this code.
+    fn room(&self, drawing: &Drawing, columns: usize) -> (usize, usize) {
+        let beside = wrapped(&self.text, BESIDE).len() + 2 + MESSAGE;
+        let lines = drawing.lines.len().max(beside) + wrapped(&self.below, columns).len();
+        // One line more, for the question.
+        (drawing.width + GAP.len() + BESIDE, lines + 1)
     }
 
     /// Its lines, with a message in sight of the question that follows.
@@ -161,6 +182,7 @@ fn wrap(line: &Line, width: usize) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::issuer_of;
     use mfa_core::device::{Algorithm, Shape};
 
     pub(crate) fn device(algorithm: Algorithm, digits: u8, period: u64) -> Device {
@@ -218,10 +240,26 @@ mod tests {
         let small = page(["host", "alice"], Some((80, 12)), false);
         let shown = text(&small.lines(None));
         assert!(small.drawing.is_none());
-        assert!(shown.contains("this one has 80 and 12."), "{shown}");
+        assert!(
+            shown.contains("this one has 80 and 12. Enlarge it."),
+            "{shown}"
+        );
         assert!(shown.contains("GEZD GNBV GY3T QOJQ"), "{shown}");
         let none = page(["host", "alice"], None, false);
         assert!(text(&none.lines(None)).contains("No QR code is drawn"));
+    }
+
+    #[test]
+    fn a_shorter_issuer_is_advised_where_it_helps_and_by_default_none_is_too_long() {
+        let host = "ip-10-0-12-34.eu-central-1.compute.internal";
+        let long = page([host, "christopher"], Some((80, 24)), false);
+        let shown = text(&long.lines(None));
+        assert!(shown.contains("or give a shorter --issuer."), "{shown}");
+        for host in [host, "web1.department.exam.org"] {
+            let issuer = issuer_of(host.to_owned());
+            let usual = page([&issuer, "christopher"], Some((80, 24)), false);
+            assert!(usual.drawing.is_some(), "{issuer}");
+        }
     }
 
     #[test]

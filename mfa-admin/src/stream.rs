@@ -77,18 +77,34 @@ pub fn is_closed() -> io::Result<bool> {
     Ok(is_null && flags & OFlag::O_ACCMODE == OFlag::O_RDWR)
 }
 
+impl Stream {
+    /// Says of an error where it happened.
+    fn at(self, error: io::Error) -> io::Error {
+        let name = match self {
+            Stream::Out => "output",
+            Stream::Err => "error",
+        };
+        io::Error::new(
+            error.kind(),
+            format!("cannot write to standard {name}: {error}"),
+        )
+    }
+}
+
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
+        let written = match self {
             Stream::Out => stdout().write(bytes),
             Stream::Err => stderr().write(bytes),
-        }
+        };
+        written.map_err(|error| self.at(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
+        let flushed = match self {
             Stream::Out => stdout().flush(),
             Stream::Err => stderr().flush(),
-        }
+        };
+        flushed.map_err(|error| self.at(error))
     }
 }

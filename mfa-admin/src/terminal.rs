@@ -83,6 +83,15 @@ impl Terminal {
         Ok(answer)
     }
 
+    /// Asks what nothing is changed without. `options` spare a script the question.
+    pub fn need(&mut self, prompt: &str, options: &str) -> Result<Line> {
+        let answer = self.ask(prompt)?;
+        answer.with_context(|| match self.input.is_terminal() {
+            true => BROKEN_OFF.to_owned(),
+            false => format!("{BROKEN_OFF}. In scripts add {options}"),
+        })
+    }
+
     /// Asks for a module of PAM: takes any bytes, and shows nothing of them if they are to be hidden.
     pub fn ask_for_module(
         &mut self,

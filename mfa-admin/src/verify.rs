@@ -13,14 +13,21 @@ const TRIES: u32 = 3;
 /// Shows the page and asks for a code until it is right.
 pub fn verify(terminal: &mut Terminal, page: &Page, pending: &mut Pending) -> Result<()> {
     let mut message: Option<String> = None;
-    for _ in 0..TRIES {
+    let mut tries = 0;
+    while tries < TRIES {
         match &message {
             Some(message) if !terminal.has_pages() => terminal.say(message)?,
             message => terminal.page(&page.lines(message.as_deref()))?,
         }
-        let typed = terminal.ask("Code from the device: ")?;
+        let typed = terminal.need("Code from the device: ", "--no-verify and --yes")?;
+        // To press Enter is no try.
+        if typed.trim().is_empty() {
+            message = Some("Type the code that the device shows.".to_owned());
+            continue;
+        }
+        tries += 1;
         let now = time::now();
-        match pending.verify(&typed.context(BROKEN_OFF)?, now) {
+        match pending.verify(&typed, now) {
             Check::Right => return Ok(()),
             Check::Wrong => message = Some("Wrong code.".to_owned()),
             Check::ClockOff(minutes) => message = Some(clock_off(minutes, now)),
@@ -51,7 +58,7 @@ pub fn do_without(terminal: &mut Terminal, user: &str) -> Result<()> {
          {} is locked out.",
         shown(user)
     ))?;
-    let answer = terminal.ask("Type yes to go on: ")?.context(BROKEN_OFF)?;
+    let answer = terminal.need("Type yes to go on: ", "--yes")?;
     ensure!(
         answer.trim() == "yes",
         "\"yes\" was not typed. Nothing was changed. In scripts add --yes"

@@ -260,7 +260,9 @@ fn nothing_of_it_stays_on_the_terminal() {
     assert!(between.contains("\x1b[2J"), "{between:?}");
     let (code, rest) = terminal.finish();
     assert_eq!(code, 0);
-    assert!(rest.contains("alice is enrolled"), "{rest}");
+    // No more than is true where no service asks.
+    let told = "alice is enrolled. Wherever a code is asked for, take it from the device phone;";
+    assert!(rest.contains(told), "{rest}");
     assert!(!rest.contains("\x1b"), "{rest:?}");
     assert!(!codes.iter().any(|code| rest.contains(code)), "{rest}");
 }
@@ -303,6 +305,43 @@ fn three_wrong_codes_change_nothing_and_the_right_one_is_never_shown() {
     for steps in -1..=1 {
         assert!(!shown.contains(&alice.code(steps)), "{shown}");
     }
+}
+
+#[test]
+fn to_press_enter_is_no_try() {
+    let sandbox = nobody();
+    let mut terminal = terminal(&sandbox, &["enroll", "alice"]);
+    let secret = secret_on(&terminal.expect(ASKS));
+    for typed in ["", " ", "\t", ""] {
+        terminal.send_line(typed);
+        let page = terminal.expect(ASKS);
+        assert!(page.contains("Type the code that"), "{page}");
+    }
+    terminal.send_line(&Oath::new(&secret).code_at(NOW));
+    terminal.expect(ENTER);
+    // At the end of the input it ends.
+    let done = sandbox.admin_with(&["enroll", "bob"], "\n\n\n\n").failed();
+    assert!(done.stderr.contains("no answer came"), "{done:?}");
+}
+
+#[test]
+fn a_script_is_told_which_options_spare_it_the_question() {
+    let (sandbox, _) = Sandbox::with_alice();
+    let nothing = "mfa-admin: no answer came. Nothing was changed";
+    for (words, options) in [
+        (&["enroll", "bob", "--no-verify"][..], "--yes"),
+        (&["enroll", "bob", "--yes"], "--no-verify and --yes"),
+        (&["enroll", "bob"], "--no-verify and --yes"),
+        (&["disable", "alice"], "--yes"),
+    ] {
+        let said = sandbox.admin(words).failed().stderr;
+        assert_eq!(said, format!("{nothing}. In scripts add {options}\n"));
+    }
+    let mut terminal = terminal(&sandbox, &["disable", "alice"]);
+    terminal.expect("Type disable to go on: ");
+    terminal.send("\x04");
+    let (_, said) = terminal.finish();
+    assert!(said.ends_with(&format!("{nothing}\r\n")), "{said}");
 }
 
 #[test]
@@ -759,6 +798,11 @@ fn what_cannot_be_written_is_an_error_and_no_panic() {
     };
     into_full(&["list"]);
     into_full(&["init"]);
+    for options in [&[][..], &["--no-verify"], &["--no-verify", "--yes"]] {
+        let said = into_full(&[&["enroll", "alice"], options].concat());
+        let place = "cannot write to standard output: No space left on device";
+        assert!(said.contains(place), "{said}");
+    }
     assert!(sandbox.path("etc/pam_mfa/key").exists());
     sandbox.enroll("alice");
     into_full(&["status", "alice"]);
@@ -1177,6 +1221,9 @@ fn a_state_that_cannot_be_read_is_told_with_what_to_do() {
     }
     let text = sandbox.admin(&["status", "alice"]).ok().stdout;
     assert!(text.contains("not taken now"), "{text}");
+    for field in ["  Last used   ", "Last login    ", "Failed since  "] {
+        assert!(text.contains(&format!("{field}unknown\n")), "{text}");
+    }
     assert!(text.contains("mfa-admin regenerate alice"), "{text}");
     assert!(row_of(&sandbox.admin(&["list"]).ok().stdout, "alice").contains("unknown"));
     let json = json_of(&sandbox.admin(&["status", "alice", "--json"]).ok().stdout);

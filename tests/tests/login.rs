@@ -20,6 +20,11 @@ fn assert_wrong_three_times(outcome: &Outcome) {
     assert_eq!(outcome.prompts, [PROMPT; 3], "{outcome:#?}");
     assert_eq!(outcome.errors, [WRONG; 3]);
     assert_eq!(outcome.infos.len(), 0, "{outcome:#?}");
+    assert_delayed(outcome);
+}
+
+#[track_caller]
+fn assert_delayed(outcome: &Outcome) {
     let delay = outcome.delay_usec.expect("two seconds, more or less");
     assert!((1_000_000..=3_000_000).contains(&delay), "{delay}");
 }
@@ -122,6 +127,7 @@ fn a_replayed_code_is_refused_and_says_so() {
     let outcome = sandbox.login("alice", &[&code, &code, &code]);
     assert_eq!((outcome.code, outcome.prompts.len()), (pam::AUTH_ERR, 3));
     assert_eq!(outcome.errors, [USED; 3]);
+    assert_delayed(&outcome);
     let line = sandbox.decisions().pop().expect("a line");
     assert!(
         line.contains("reason=replayed-code,replayed-code,replayed-code"),

@@ -1,6 +1,6 @@
 //! `mfa-admin disable`: a user without a second factor.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use mfa_core::config::Config;
 use mfa_core::enrollment::{self, Error};
 use mfa_core::paths::Root;
@@ -10,7 +10,7 @@ use mfa_core::user::{self, NameService, shown};
 
 use crate::cli::Disable;
 use crate::stream::Stream;
-use crate::terminal::{BROKEN_OFF, Terminal};
+use crate::terminal::Terminal;
 use crate::time;
 
 /// Removes record and state.
@@ -99,9 +99,9 @@ fn confirm(terminal: &mut Terminal, name: &str, then: &str) -> Result<()> {
     terminal.say(&format!(
         "This removes the secret and the backup codes of {name}. They cannot be brought back.{then}"
     ))?;
-    let answer = terminal.ask("Type disable to go on: ")?;
+    let answer = terminal.need("Type disable to go on: ", "--yes")?;
     ensure!(
-        answer.context(BROKEN_OFF)?.trim() == "disable",
+        answer.trim() == "disable",
         "\"disable\" was not typed. Nothing was changed. In scripts add --yes"
     );
     Ok(())

@@ -142,8 +142,8 @@ impl Done {
         let (user, device) = (shown(user), &self.device);
         match self.verified {
             true => format!(
-                "{user} is enrolled. From now on a login asks for a code from the device {device}; \
-                 the one that was typed here is used, so wait for the next."
+                "{user} is enrolled. Wherever a code is asked for, take it from the device {device}; the \
+                 one that was typed here is used, so wait for the next."
             ),
             false => format!(
                 "{user} is enrolled; the device {device} is unverified. Try a login before you log \

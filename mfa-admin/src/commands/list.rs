@@ -75,7 +75,7 @@ fn row((_, seen): &overview::Entry) -> Option<Row> {
         verified(devices).to_owned(),
         seen.backup_left
             .map_or("unknown".to_owned(), |left| left.to_string()),
-        super::last_login(seen),
+        super::last(seen.granted, seen),
         enrolled.map_or_else(String::new, time::local),
     ])
 }

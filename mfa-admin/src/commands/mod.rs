@@ -90,9 +90,10 @@ fn suspend_after(root: &Root) -> (usize, Result<()>) {
     }
 }
 
-fn last_login(seen: &Overview) -> String {
-    match seen.granted {
-        Some(granted) => time::local(granted),
+/// When something was done last; a lost state does not tell whether it ever was.
+fn last(done: Option<i64>, seen: &Overview) -> String {
+    match done {
+        Some(time) => time::local(time),
         None if seen.state_is_known => "never".to_owned(),
         None => "unknown".to_owned(),
     }

@@ -28,7 +28,7 @@ fn show(seen: &Overview) -> io::Result<()> {
     let mut out = stdout();
     writeln!(out, "{} (uid {})", shown(&seen.user), seen.uid)?;
     for device in &seen.devices {
-        show_device(&mut out, device)?;
+        show_device(&mut out, device, &super::last(device.used, seen))?;
     }
     let made = time::local(seen.backup_made);
     let left = match seen.backup_left {
@@ -36,8 +36,12 @@ fn show(seen: &Overview) -> io::Result<()> {
         None => format!("made {made}, not taken now (see below)"),
     };
     field(&mut out, "Backup codes", &left)?;
-    field(&mut out, "Last login", &super::last_login(seen))?;
-    field(&mut out, "Failed since", &seen.failures.to_string())?;
+    field(&mut out, "Last login", &super::last(seen.granted, seen))?;
+    let failed = match seen.state_is_known {
+        true => seen.failures.to_string(),
+        false => "unknown".to_owned(),
+    };
+    field(&mut out, "Failed since", &failed)?;
     field(&mut out, "Asked for", &asked_for(seen))?;
     if seen.backup_left.is_none() {
         writeln!(out, "{}", what_to_do(seen))?;
@@ -73,7 +77,7 @@ fn asked_for(seen: &Overview) -> String {
     }
 }
 
-fn show_device(out: &mut impl Write, device: &DeviceView) -> io::Result<()> {
+fn show_device(out: &mut impl Write, device: &DeviceView, used: &str) -> io::Result<()> {
     let verified = match device.verified {
         true => "verified",
         false => "unverified",
@@ -86,8 +90,7 @@ fn show_device(out: &mut impl Write, device: &DeviceView) -> io::Result<()> {
     field(out, "Device", &format!("{}, {verified}", device.label))?;
     field(out, "  Codes", &codes)?;
     field(out, "  Enrolled", &time::local(device.enrolled))?;
-    let used = device.used.map_or("never".to_owned(), time::local);
-    field(out, "  Last used", &used)
+    field(out, "  Last used", used)
 }
 
 fn field(out: &mut impl Write, name: &str, value: &str) -> io::Result<()> {

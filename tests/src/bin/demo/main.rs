@@ -7,14 +7,19 @@ mod with_a_person;
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use stage::Stage;
+use stage::{END, Stage};
 
-fn main() -> ExitCode {
-    let stage = Stage::build();
-    let played = match std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+fn play() -> Result<(), String> {
+    let stage = Stage::build()?;
+    match std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         true => with_a_person::play(&stage),
         false => unattended::play(&stage),
-    };
+    }
+}
+
+fn main() -> ExitCode {
+    let played = play();
+    let _end = END.lock();
     match played {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

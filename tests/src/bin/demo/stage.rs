@@ -5,7 +5,8 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::{self, Command, Stdio},
+    sync::Mutex,
     thread,
 };
 
@@ -14,11 +15,17 @@ use mfa_tests::{
     log::Log,
     pam::{Application, Reply, Start, Transaction},
 };
-use nix::sys::signal::{SigSet, Signal};
+use nix::{
+    sys::signal::{SigSet, Signal, kill},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 /// The password of the demo. It protects nothing.
 pub const PASSWORD: &str = "correct horse";
+
+/// Whoever has it ends the demo: one that is broken off has no faults to tell.
+pub static END: Mutex<()> = Mutex::new(());
 
 /// Everything lies in one temporary directory, which goes with this value.
 pub struct Stage {
@@ -29,29 +36,25 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Lays everything down; nothing of the system is touched.
-    pub fn build() -> Stage {
+    /// Lays everything down; nothing of the system is touched. An error where no demo can be played.
+    pub fn build() -> Result<Stage, String> {
+        let user = user()?;
         let root = tempfile::Builder::new().prefix("pam_mfa-demo-").tempdir();
         let root = root.expect("make a temporary directory");
         clean_up_when_broken_off(root.path().to_path_buf());
         for folder in ["etc", "var/lib", "run", "dev", "pam.d"] {
             fs::create_dir_all(root.path().join(folder)).expect("make a directory");
         }
-        let user = nix::unistd::User::from_uid(nix::unistd::getuid());
-        let user = user
-            .ok()
-            .flatten()
-            .expect("the user who runs the demo has a name");
         let stage = Stage {
             log: Log::bind(&root.path().join("dev/log")),
             root,
-            user: user.name,
+            user,
         };
-        stage.install();
-        stage
+        stage.install()?;
+        Ok(stage)
     }
 
-    fn install(&self) {
+    fn install(&self) -> Result<(), String> {
         let dir = self.root.path();
         fs::copy(locate::module(), dir.join("pam_mfa.so")).expect("copy the module");
         let check = dir.join("check-password");
@@ -59,6 +62,15 @@ impl Stage {
         fs::write(&check, script).expect("write the password check");
         fs::set_permissions(&check, Permissions::from_mode(0o700)).expect("make it executable");
         fs::write(dir.join("pam.d/demo"), self.service()).expect("write the PAM service");
+        match Command::new(&check).stdin(Stdio::null()).status() {
+            Ok(_) => Ok(()),
+            // From where no program can be run, no module can be loaded either.
+            Err(error) => Err(format!(
+                "the PAM module cannot be loaded from {}: {error}. It may be mounted noexec; name another \
+                 folder: TMPDIR=/var/tmp make demo",
+                dir.display()
+            )),
+        }
     }
 
     /// The PAM service of the demo, as it would stand in `/etc/pam.d`.
@@ -103,6 +115,15 @@ impl Stage {
     }
 }
 
+/// PAM lets in by name.
+fn user() -> Result<String, String> {
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    user.map(|user| user.name).ok_or(format!(
+        "uid {uid} has no name here, and PAM lets in by name. Run the demo as a user who has one"
+    ))
+}
+
 /// Ctrl-C ends the demo, but leaves nothing behind: neither files nor a terminal without echo.
 fn clean_up_when_broken_off(root: PathBuf) {
     let breaks: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
@@ -111,11 +132,25 @@ fn clean_up_when_broken_off(root: PathBuf) {
     breaks.thread_block().expect("hold signals back");
     thread::spawn(move || {
         if breaks.wait().is_ok() {
-            let _ = Command::new("stty").arg("echo").status();
-            let _ = fs::remove_dir_all(root);
+            let _end = END.lock();
+            // What a question switches off; without a terminal there is nothing to put back.
+            let mut stty = Command::new("stty");
+            stty.args(["echo", "icanon", "isig"]);
+            let _ = stty.stderr(Stdio::null()).status();
+            // Again if something was just made in it.
+            let mut removals = (0..100).map(|_| fs::remove_dir_all(&root));
+            let _ = removals.find(Result::is_ok);
             process::exit(130);
         }
     });
+}
+
+/// What Ctrl-C does, for whoever reads it as a character.
+pub fn break_off() -> ! {
+    let _ = kill(Pid::this(), Signal::SIGINT);
+    loop {
+        thread::park();
+    }
 }
 
 struct Person<F>(F);

@@ -2,12 +2,12 @@
 
 use std::{
     ffi::c_int,
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
 };
 
 use mfa_tests::pam::{ERROR_MSG, PROMPT_ECHO_OFF, PROMPT_ECHO_ON, Reply, SUCCESS, TEXT_INFO};
 
-use crate::stage::{PASSWORD, Stage};
+use crate::stage::{PASSWORD, Stage, break_off};
 
 /// Plays until the person has enough.
 pub fn play(stage: &Stage) -> Result<(), String> {
@@ -49,7 +49,10 @@ fn log_in(stage: &Stage) {
         SUCCESS => println!("\nPAM lets {} in.", stage.user),
         code => println!("\nPAM does not let {} in (code {code}).", stage.user),
     }
-    println!("The line in the log: {log}");
+    match log.is_empty() {
+        true => println!("No code was asked for: the password was wrong. It is: {PASSWORD}"),
+        false => println!("The line in the log: {log}"),
+    }
 }
 
 fn converse(style: c_int, text: &str) -> Reply {
@@ -65,7 +68,12 @@ fn converse(style: c_int, text: &str) -> Reply {
 }
 
 fn typed(line: io::Result<String>) -> Reply {
-    line.map_or(Reply::Null, |line| Reply::Text(line.into_bytes()))
+    match line {
+        Ok(line) => Reply::Text(line.into_bytes()),
+        // Ctrl-C.
+        Err(error) if error.kind() == ErrorKind::Interrupted => break_off(),
+        Err(_) => Reply::Null,
+    }
 }
 
 /// Whether the person goes on.
