@@ -4,11 +4,16 @@
 # Where another one than the PATH's is to be used.
 CARGO ?= cargo
 
+# Between flags that may have blanks in them.
+sep := $(shell printf '\037')
 # No path of the builder may stand in what we ship.
-export RUSTFLAGS := --remap-path-prefix=$(HOME)=~ --remap-path-prefix=$(CURDIR)=pam_mfa
+export CARGO_ENCODED_RUSTFLAGS := --remap-path-prefix=$(HOME)=~$(sep)--remap-path-prefix=$(CURDIR)=pam_mfa
+ifneq ($(CARGO_HOME),)
+CARGO_ENCODED_RUSTFLAGS := $(CARGO_ENCODED_RUSTFLAGS)$(sep)--remap-path-prefix=$(CARGO_HOME)=cargo
+endif
 # What we seal is shorter than 100 bytes: to ask the processor for its vectors (in a virtual machine each time
 # an exit) takes longer than to do without them.
-RUSTFLAGS += --cfg chacha20_backend="soft" --cfg poly1305_backend="soft"
+CARGO_ENCODED_RUSTFLAGS := $(CARGO_ENCODED_RUSTFLAGS)$(sep)--cfg=chacha20_backend="soft"$(sep)--cfg=poly1305_backend="soft"
 # Scripts and tests look for what was built here.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 export MAKEFLAGS += --no-print-directory
