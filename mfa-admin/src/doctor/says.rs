@@ -59,6 +59,19 @@ const KEY_WAS_PASSED: [&str; 4] = [
     r#"case "$SSH_AUTH_INFO_0" in publickey*) exit 0;; esac; exit 1"#,
 ];
 
+/// Those that say "ignore" of a user who is not theirs, or while their server is away, where their own
+/// configuration (`minimum_uid`, `ignore_root`) has it so.
+const MAY_STAY_OUT: [&str; 2] = ["pam_krb5.so", "pam_ldap.so"];
+
+/// Words with which any of them does: pam_sss(8), pam_krb5(5), pam_winbind(8).
+const STAY_OUT: [&str; 3] = ["ignore_", "minimum_uid=", "unknown_ok"];
+
+fn may_stay_out(entry: &Entry) -> bool {
+    let asked_to = |argument: &String| STAY_OUT.iter().any(|word| argument.starts_with(word));
+    MAY_STAY_OUT.iter().any(|name| entry.is(name))
+        || matches!(&entry.what, What::Module(_, arguments) if arguments.iter().any(asked_to))
+}
+
 /// Whether it is another second factor.
 pub fn is_other(entry: &Entry) -> bool {
     OTHERS.iter().any(|other| entry.is(other))
@@ -103,6 +116,8 @@ pub struct Says<'s> {
     pub ours: fn(Code) -> bool,
     /// What those say that want to see something.
     pub proof: fn(Code) -> bool,
+    /// Whether those of them that can leave him to others do.
+    pub stays_out: bool,
     /// Whether sshd may have seen a key before it asked PAM.
     pub key: bool,
 }
@@ -117,6 +132,9 @@ impl Says<'_> {
             () if is_ours(entry) => may(self.ours),
             () if refuses => vec![Code::AUTH_ERR],
             () if entry.is("pam_permit.so") => may(right),
+            () if self.stays_out && proves(entry) && may_stay_out(entry) => {
+                may(|code| no(code) || not_asked(code))
+            }
             () if proves(entry) => may(self.proof),
             () if !self.key && is_key_passed(entry) => may(no),
             () => may(anything),

@@ -122,6 +122,7 @@ fn way_around(service: &str, stack: &Stack) -> Option<Vec<Step>> {
         service,
         ours: no,
         proof: anything,
+        stays_out: false,
         key: true,
     }
     .way_in(stack)
@@ -191,6 +192,7 @@ fn nobody_gets_in(service: &str, stack: &Stack) -> Option<Finding> {
             service,
             ours,
             proof: anything,
+            stays_out: false,
             key: true,
         }
         .way_in(stack)
@@ -238,7 +240,13 @@ fn twice(name: &str, stack: &Stack) -> Option<Finding> {
 
 /// Whether a code alone lets in, or for whoever is not asked for one nothing at all.
 fn unproved(service: &str, stack: &Stack) -> Option<&'static str> {
-    let gets_in = |ours| says_no(service, ours).way_in(stack).is_some();
+    let gets_in = |ours| {
+        let says = Says {
+            stays_out: true,
+            ..says_no(service, ours)
+        };
+        says.way_in(stack).is_some()
+    };
     match (gets_in(not_asked), gets_in(right)) {
         (true, _) => Some("whoever is not asked for a code gets in with nothing"),
         (false, true) => Some("a code alone lets in"),
@@ -251,6 +259,7 @@ fn says_no(service: &str, ours: fn(pam_stack::Code) -> bool) -> Says<'_> {
         service,
         ours,
         proof: no,
+        stays_out: false,
         key: false,
     }
 }

@@ -109,6 +109,16 @@ fn each_stack_is_seen_through() {
             &["gets in with nothing"],
         ),
         (
+            format!("auth required pam_krb5.so\n{OURS}"),
+            1,
+            &["a code alone lets in"],
+        ),
+        (
+            format!("auth requisite pam_sss.so ignore_unknown_user\n{OURS}"),
+            1,
+            &["a code alone lets in"],
+        ),
+        (
             OURS.to_owned(),
             1,
             &[
