@@ -35,7 +35,7 @@ impl Now {
             "there is no {SSHD}: install openssh-server first"
         );
         let settings = settings(ANYBODY);
-        let settings = settings.map_err(|what| anyhow!("sshd: {what}. Run: sshd -t"))?;
+        let settings = settings.map_err(|why| anyhow!("sshd: {why}"))?;
         Ok(Now { settings })
     }
 

@@ -84,6 +84,16 @@ fn sshd_is_asked_what_holds() {
         2,
         &["its configuration is not understood", "Run: sshd -t"],
     );
+    machine.write(DROP_IN, &config, "0644");
+    machine.sh("rmdir /run/sshd");
+    assert_found(
+        &machine,
+        1,
+        &[
+            "warning: sshd: it cannot be asked, for it was not started",
+            "Start it: ",
+        ],
+    );
 }
 
 #[test]

@@ -36,6 +36,14 @@ impl Found {
         }
     }
 
+    /// Nothing is known, whoever it is.
+    pub fn unknown(what: impl Into<String>, mend: &'static str) -> Found {
+        Found {
+            grave: Grave::Warning,
+            ..Found::of_all(what, mend)
+        }
+    }
+
     fn of_user(grave: Grave, what: String, mend: &'static str) -> Found {
         Found {
             grave,

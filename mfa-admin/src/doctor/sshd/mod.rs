@@ -4,6 +4,7 @@ pub mod files;
 mod judge;
 
 use std::collections::HashSet;
+use std::fmt;
 
 use mfa_core::overview;
 use mfa_core::paths::Root;
@@ -29,13 +30,14 @@ pub fn examine(root: &Root, service: &mut Service) -> Vec<Finding> {
     for user in users {
         let of_user = match settings(&user) {
             Ok(settings) => judge::judge(&settings, &user, service, &lines),
-            Err(what) => {
+            Err(Unasked::NotStarted(what)) => vec![Found::unknown(what, START)],
+            Err(Unasked::Refused(what)) => {
                 // It does not tell where that was disabled.
                 let disabled = what.contains("Disabled method \"keyboard-interactive\"");
                 let keyword = "kbdinteractiveauthentication";
                 let place = disabled.then(|| files::place(&lines, keyword, "no"));
                 let what = format!("{what}{}", place.unwrap_or_default());
-                vec![Found::of_all(what, "Run: sshd -t")]
+                vec![Found::of_all(what, TEST)]
             }
         };
         // What is so for several is told once.
@@ -85,23 +87,48 @@ fn users(root: &Root) -> Vec<String> {
     users
 }
 
+const START: &str = "Start it: systemctl start ssh";
+const TEST: &str = "Run: sshd -t";
+
+/// Why sshd does not tell what holds.
+pub enum Unasked {
+    /// It has to be started first.
+    NotStarted(String),
+    /// It is not there, or does not understand its configuration.
+    Refused(String),
+}
+
+impl fmt::Display for Unasked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unasked::NotStarted(what) => write!(f, "{what}. {START}"),
+            Unasked::Refused(what) => write!(f, "{what}. {TEST}"),
+        }
+    }
+}
+
 /// What holds for a user.
 ///
 /// # Errors
-/// There is no sshd, or it does not understand its configuration: what is so.
-pub fn settings(user: &str) -> Result<Settings, String> {
+/// Why it is not known.
+pub fn settings(user: &str) -> Result<Settings, Unasked> {
     let connection = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
     let asked = program::run(SSHD, &["-T", "-C", &connection]);
-    let asked = asked.map_err(|error| format!("{SSHD} cannot be asked ({error})"))?;
+    let asked =
+        asked.map_err(|error| Unasked::Refused(format!("{SSHD} cannot be asked ({error})")))?;
     if !asked.status.success() {
         let said = String::from_utf8_lossy(&asked.stderr);
-        return Err(format!(
-            "its configuration is not understood: {}",
-            said.lines()
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches('.')
-        ));
+        let said = said.lines().next().unwrap_or_default();
+        let said = said.trim_end_matches('.');
+        // Made when it is started, and gone with the machine.
+        return Err(
+            match said.strip_prefix("Missing privilege separation directory: ") {
+                Some(dir) => Unasked::NotStarted(format!(
+                    "it cannot be asked, for it was not started (there is no {dir})"
+                )),
+                None => Unasked::Refused(format!("its configuration is not understood: {said}")),
+            },
+        );
     }
     Ok(judge::parse(&String::from_utf8_lossy(&asked.stdout)))
 }
