@@ -1,6 +1,7 @@
 //! Who waits, and puts everything back unless it is confirmed: systemd, also after a restart of the
 //! machine; without it a process of its own.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use mfa_core::paths::Root;
 use mfa_core::proof;
+use nix::unistd::syncfs;
 
 /// Who waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,9 @@ const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// By its full path: what is asked for by root must not depend on a PATH.
 const SYSTEMCTL: &str = "/bin/systemctl";
+
+/// Where it notes what is enabled.
+const UNITS: &str = "/etc/systemd/system";
 
 fn unit(service: &str) -> String {
     format!("mfa-admin-stack@{service}.service")
@@ -57,6 +62,8 @@ pub fn start(root: &Root, service: &str, change: u64) -> Result<Keeper> {
                 started,
                 "{unit} does not start. See: systemctl status {unit}"
             );
+            sync_units()
+                .with_context(|| format!("it is not sure that {unit} outlives a power cut"))?;
             Keeper::Systemd
         }
         false => {
@@ -82,6 +89,12 @@ pub fn start(root: &Root, service: &str, change: u64) -> Result<Keeper> {
         sleep(Duration::from_millis(10));
     }
     Ok(keeper)
+}
+
+/// What is to put the change back must be on the disk before the change is; systemctl(1) waits for no disk.
+fn sync_units() -> Result<()> {
+    let units = File::open(UNITS).with_context(|| format!("cannot open {UNITS}"))?;
+    syncfs(units).with_context(|| format!("cannot sync {UNITS}"))
 }
 
 /// It need not start with the machine any more. It ends by itself, for the record is gone or confirmed.

@@ -145,6 +145,7 @@ fn group() -> String {
 fn a_restart_in_between_gives_as_much_time_again() {
     need_root!();
     need!(SYSTEMD);
+    need!("/usr/bin/strace");
     let (machine, alice) = machine();
     machine.sh(PREPARE);
     let before = machine.read(SU);
@@ -179,7 +180,26 @@ fn a_restart_in_between_gives_as_much_time_again() {
     assert_eq!(booted.keeper("UnitFileState"), "disabled");
 
     // And one that is confirmed after a restart.
-    booted.stack(&["enable", "su", "--yes", LONG]).ok();
+    let words = [
+        "strace",
+        "-o",
+        "/root/calls",
+        "mfa-admin",
+        "stack",
+        "enable",
+        "su",
+        "--yes",
+        LONG,
+    ];
+    booted.run(&words).ok();
+    let calls = machine.read("/root/calls");
+    let first = |call: &str, word: &str| {
+        let mut lines = calls.lines();
+        lines.position(|line| line.starts_with(call) && line.contains(word))
+    };
+    // A power cut must not leave the change without who puts it back.
+    let (sync, change) = (first("syncfs(", "= 0"), first("rename", "pam.d/su"));
+    assert!(sync.is_some() && sync < change, "{sync:?} {change:?}");
     booted.pull_the_plug();
     let booted = Booted::start(&machine);
     let words = [
