@@ -40,14 +40,7 @@ fn one_of_us_that_was_stopped_does_not_hold_up_the_way_back() {
     let (machine, _) = machine();
     let before = machine.read(SU);
     enable(&machine, &["su", "--confirm-within=2s"]).ok();
-    machine.sh("cp /usr/bin/flock /root/mfa-admin");
-    let words = [
-        "/root/mfa-admin",
-        "-o",
-        "/etc/pam_mfa/stack",
-        "sleep",
-        "1000",
-    ];
+    let words = ["flock", "-o", "/etc/pam_mfa/stack", "sleep", "1000"];
     let mut stopped = machine
         .command(&words)
         .stdout(Stdio::null())
@@ -178,4 +171,19 @@ fn a_mode_that_was_changed_since_stays() {
     machine.sh("chmod 600 /etc/pam.d/su");
     stack(&machine, &["disable", "su", "--yes"]).ok();
     assert_eq!(machine.sh("stat -c %a /etc/pam.d/su"), "600\n");
+}
+
+#[test]
+fn what_was_changed_while_somebody_was_asked_is_not_undone() {
+    need_root!();
+    let (machine, _) = machine();
+    enable(&machine, &["su", LONG]).ok();
+    let mut asked = machine.spawn_pty("root", &["mfa-admin", "stack", "disable", "su"]);
+    asked.expect("Change this? ");
+    stack(&machine, &["disable", "su", "--yes"]).ok();
+    enable(&machine, &["su", LONG]).ok();
+    let changed = files(&machine);
+    asked.send_line("yes");
+    asked.expect("su was changed meanwhile");
+    assert_eq!(files(&machine), changed);
 }

@@ -1,6 +1,6 @@
 //! `mfa-admin stack disable`.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use mfa_core::paths::Root;
 use pam_stack::{Entry, Stack};
 
@@ -29,6 +29,12 @@ pub fn run(root: &Root, options: &StackDisable) -> Result<()> {
         super::agreed(&mut terminal, "Change this?")?;
     }
     let lock = record::lock(root)?;
+    // Time may have run out while somebody was asked, or another change been made.
+    let present = Record::load(root, service)?.map(|record| record.id);
+    ensure!(
+        present == Some(record.id),
+        "{service} was changed meanwhile, and nothing was done now. See: mfa-admin stack status"
+    );
     super::put_back(root, &lock, &record, false)?;
     keeper::release(service);
     drop(lock);
