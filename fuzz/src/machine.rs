@@ -433,8 +433,19 @@ impl Machine {
         if seen.state.is_none()
             || today < ENROLLED.div_euclid(DAY)
             || seen.steps.iter().any(is_ahead)
-            || seen.names.len() > 2000
         {
+            return 3;
+        }
+        let is_recent = |name: &&String| {
+            let mut words = name.splitn(2, '-').skip(1);
+            let day = words.next().map(|rest| match name.starts_with("pair-") {
+                true => rest.rsplit_once('-').map_or("", |(day, _)| day),
+                false => rest,
+            });
+            let day = day.and_then(|day| day.parse::<i64>().ok());
+            day.is_some_and(|day| day <= today && day > today.saturating_sub(10))
+        };
+        if seen.names.iter().filter(|name| !is_recent(name)).count() > 250 {
             return 3;
         }
         let days = || (0..10).map(move |ago| today.saturating_sub(ago));

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 pub const DAYS: i64 = 10;
 /// How many pairs of codes are free a day.
 pub const PAIRS: u32 = 10;
-/// More names than this, and nothing is free until a right verification code was typed: the
-/// directory stays small.
-pub const MOST: usize = 2000;
+/// More names than this of other days, and nothing is free. It bounds the directory, and what can be guessed
+/// under a clock that is wrong again and again, each time by something else.
+pub const MOST: usize = 250;
 
 const SECONDS_A_DAY: i64 = 86_400;
 
@@ -54,14 +54,15 @@ impl Claimed {
         u32::try_from(self.count()).unwrap_or(u32::MAX)
     }
 
-    /// Whether there are more than are counted.
-    pub fn is_crowded(&self) -> bool {
-        self.count() > MOST
+    /// Whether there are too many of other days than the last ten.
+    pub fn is_crowded(&self, today: i64) -> bool {
+        let of_others = |name: &&String| !day_in(name).is_some_and(|day| is_recent(day, today));
+        self.0.iter().filter(of_others).count() > MOST
     }
 
     /// What is still free of the last ten days, the oldest first.
     pub fn free(&self, kind: Kind, today: i64) -> Vec<String> {
-        if self.is_crowded() {
+        if self.is_crowded(today) {
             return Vec::new();
         }
         let days = (0..DAYS).rev().filter_map(|ago| today.checked_sub(ago));
@@ -81,6 +82,10 @@ impl Claimed {
     pub fn all(&self) -> impl Iterator<Item = &String> {
         self.0.iter()
     }
+}
+
+fn is_recent(day: i64, today: i64) -> bool {
+    day <= today && day > today.saturating_sub(DAYS)
 }
 
 fn names_of(kind: Kind, day: i64) -> Vec<String> {
@@ -133,8 +138,12 @@ mod tests {
 
     #[test]
     fn a_crowded_directory_has_nothing_free() {
-        let names = Claimed::new((0..=MOST).map(|n| format!("guess-{n}")));
-        assert!(names.free(Kind::Guess, 1_000_000).is_empty());
+        let of_days = |days: usize| Claimed::new((0..days).map(|day| format!("guess-{day}")));
+        assert_eq!(of_days(MOST).free(Kind::Guess, 1_000_000).len(), 10);
+        assert!(of_days(MOST + 1).free(Kind::Guess, 1_000_000).is_empty());
+        assert!(of_days(MOST + 1).free(Kind::Pair, -20).is_empty());
+        // Those of the last ten days are counted one by one.
+        assert_eq!(of_days(MOST + 10).free(Kind::Pair, 259).len(), 100);
     }
 
     #[test]

@@ -327,8 +327,9 @@ impl fmt::Display for Fault {
             ),
             Fault::Crowded { path } => write!(
                 f,
-                "there are more failed attempts in {} than are counted: three verification codes \
-                 in a row are asked for until somebody is let in, or: mfa-admin unlock",
+                "there are too many failed attempts of other days in {}: three verification codes in a \
+                 row are asked for until somebody is let in, or, if the clock was ahead, until: \
+                 mfa-admin unlock",
                 path.display()
             ),
         }

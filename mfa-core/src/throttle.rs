@@ -276,7 +276,7 @@ fn countable(store: &Store, record: &Record, now: i64) -> Result<Result<Countabl
         Some(reading) if is_behind(record, &reading.state, now) => Err(Fault::ClockBehind {
             record: store.path_of(record.uid),
         }),
-        Some(_) if claimed.is_crowded() => Err(Fault::Crowded {
+        Some(_) if claimed.is_crowded(charge::day_of(now)) => Err(Fault::Crowded {
             path: dir.path().to_path_buf(),
         }),
         Some(reading) => Ok(Countable {

@@ -10,7 +10,7 @@ use std::{
 use mfa_core::{
     device::{Algorithm, Shape},
     login::{Silence, Talk},
-    verdict::Verdict,
+    verdict::{Refusal, Verdict},
 };
 use mfa_tests::{
     full_disk::{empty, fill, small_disk, unmount, with_own_mounts},
@@ -258,6 +258,42 @@ fn a_year_of_nightly_restarts_with_a_clock_that_is_wrong() {
         println!("off by {off} seconds: {:?}", year.judged.borrow());
         assert!(year.chance(&[1e6]) < PROMISE);
     }
+}
+
+/// Nothing but single codes: pairs would fill the directory.
+fn single_codes(world: &World, year: &Year) {
+    for _ in 0..11 {
+        let (verdict, _) = world.login_with(&["000000"]);
+        let Verdict::Refused(reasons) = verdict else {
+            panic!("{verdict:?}");
+        };
+        let judged = reasons
+            .iter()
+            .any(|reason| matches!(reason, Refusal::Missed(_)));
+        year.judged.borrow_mut()[1] += u64::from(judged);
+    }
+}
+
+#[test]
+fn a_year_of_nightly_restarts_with_a_clock_that_is_farther_ahead_each_time() {
+    let world = world(&[SIX]);
+    let year = Year::default();
+    for day in 0..365 {
+        let midnight = START + day * DAY;
+        for time in [midnight, midnight + (400 + 10 * day) * DAY] {
+            world.now.set(time);
+            world.restart();
+            single_codes(&world, &year);
+        }
+        world.now.set(midnight + 17 * 3600);
+        let verdict = world.login(&mut Owner {
+            world: &world,
+            answers: 0,
+        });
+        assert!(matches!(verdict, Verdict::Granted(_)), "{verdict:?}");
+    }
+    println!("{:?}", year.judged.borrow());
+    assert!(year.chance(&[1e6]) < PROMISE, "{:?}", year.judged);
 }
 
 #[test]
