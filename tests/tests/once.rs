@@ -5,11 +5,11 @@ use std::{
     fs::{self, File},
     hash::{BuildHasher, RandomState},
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mfa_core::block::{OFFSETS, SIZE, SLOT};
@@ -673,25 +673,10 @@ fn a_login_that_looks_while_the_block_gets_its_name_is_asked_for_one_code() {
         log.to_str().expect("UTF-8"),
     ];
     let mut session = sandbox.client("alice").under(&words).start();
-    let stopped = line_with(&log, "stopped by SIGSTOP");
+    let stopped = trace::stopped(&log);
     rename_block(&sandbox, "new-", "block-");
-    let pid = stopped.split_whitespace().next().expect("a process id");
-    signal(pid.parse().expect("a number"), Signal::SIGCONT);
+    signal(stopped, Signal::SIGCONT);
     assert_eq!(session.prompt().text, "Verification code or backup code: ");
     session.answer(&alice.backup_codes[0]);
     assert!(session.finish().granted());
-}
-
-/// Waits until there is such a line in a file.
-fn line_with(path: &Path, words: &str) -> String {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let line = text.lines().find(|line| line.contains(words));
-        if let Some(line) = line {
-            return line.to_owned();
-        }
-        assert!(Instant::now() < deadline, "no {words:?} in {text}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
