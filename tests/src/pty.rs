@@ -160,7 +160,7 @@ impl Pty {
     /// Programs show a prompt, then hide what is typed, and throw away what was typed before that. A
     /// prompt that shows what is typed never hides it.
     fn wait_until_hidden(&self) {
-        let asks = [&b"code: "[..], b"assword: "];
+        let asks = [&b"code: "[..], b"it changes: ", b"assword: "];
         let asks = asks.iter().any(|prompt| self.written.ends_with(prompt));
         let deadline = Instant::now() + HIDES_WITHIN;
         while asks && self.shows_what_is_typed() && Instant::now() < deadline {

@@ -1,7 +1,16 @@
 //! A process under strace: which system calls it makes, and what happens if one of them fails or
 //! is the last.
 
-use std::{collections::HashMap, fs, path::Path, process::Command};
+use std::{
+    collections::HashMap,
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::command::LIMIT;
 
 /// The n-th call (from 1) of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +85,25 @@ pub fn inject(call: &Call, what: &str) -> Vec<String> {
     ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject]
         .map(str::to_owned)
         .into()
+}
+
+/// Waits until the log of strace says that a process was stopped; which one.
+#[track_caller]
+pub fn stopped(log: &Path) -> u32 {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        let line = text
+            .lines()
+            .find(|line| line.contains("stopped by SIGSTOP"));
+        if let Some(line) = line {
+            let pid = line.split_whitespace().next();
+            let pid = pid.and_then(|pid| pid.parse().ok());
+            return pid.expect("a process id");
+        }
+        assert!(Instant::now() < deadline, "nothing was stopped: {text}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// The same command under other words.

@@ -4,8 +4,12 @@
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use mfa_tests::{
+    PASSWORD,
     command::run,
-    enrolled::{Enrolled, NOW, STEP},
+    enrolled::{Enrolled, NOW, STEP, now},
+    locate,
+    machine::Machine,
+    need_root,
     oath::Oath,
     outcome::Outcome,
     pam,
@@ -375,4 +379,143 @@ fn a_umask_of_the_administrator() {
         let etc = fs::metadata(sandbox.path("etc/pam_mfa")).expect("the configuration");
         assert_eq!(etc.permissions().mode() & 0o7777, 0o755);
     }
+}
+
+/// A machine on which bob, who knows her password, becomes alice by a real `su`: it has rights, and he sets
+/// the limits.
+struct Su {
+    machine: Machine,
+    alice: Enrolled,
+}
+
+/// How a `su` ended.
+#[derive(Debug)]
+struct Ended {
+    granted: bool,
+    shown: String,
+    status: u32,
+}
+
+impl Su {
+    fn new() -> Self {
+        let (machine, alice) = Machine::with_alice();
+        machine.add_user("bob");
+        machine.stack(
+            "su",
+            "auth required pam_unix.so\nauth required pam_mfa.so\n",
+        );
+        machine.stack("test", "auth required pam_mfa.so\n");
+        machine.copy_in(&locate::pam_client(), "/tmp/pam-client", "0755");
+        machine.sh("cp -a /var/lib/pam_mfa/state /tmp/fresh-state");
+        Self { machine, alice }
+    }
+
+    /// Types these answers, and then the end of the file.
+    fn run(&self, case: &Case, answers: &[&str]) -> Ended {
+        let script = format!("{}\n\"$@\"; echo \"status $?.\"", case.before);
+        let su = ["prlimit", &case.limit, "su", "alice", "-c", "true"];
+        let words = [&["sh", "-c", &script, "sh"], &su[..]].concat();
+        let logged = self.machine.decisions().len();
+        let mut su = self.machine.spawn_pty("bob", &words);
+        let mut answers = answers.iter();
+        loop {
+            let waits_for = ["Password: ", "backup code: ", "it changes: ", "status "];
+            match su.expect_any(&waits_for).0 {
+                0 => su.send_line(PASSWORD),
+                3 => break,
+                _ => match answers.next() {
+                    Some(answer) => su.send_line(answer),
+                    None => su.send("\x04"),
+                },
+            }
+        }
+        let status = su.expect(".").parse().expect("a status");
+        let log = self.machine.decisions().split_off(logged);
+        Ended {
+            // A limit may stand in the way of the log, or of the command.
+            granted: status == 0 || log.iter().any(|line| line.contains("granted user=alice")),
+            shown: su.transcript(),
+            status,
+        }
+    }
+
+    fn lets_in(&self, answer: &str) -> bool {
+        self.machine.log_in("alice", "test", answer) == pam::SUCCESS
+    }
+
+    /// What no login may change.
+    fn records(&self) -> String {
+        self.machine.sh(
+            "cd / && find etc/pam_mfa var/lib/pam_mfa/users -printf '%p %m %u\n' -type f \
+             -exec sha256sum {} +",
+        )
+    }
+
+    /// The names that were charged.
+    fn charged(&self) -> usize {
+        let names = self
+            .machine
+            .sh("cd /var/lib/pam_mfa/state && find . -name '*-*' -size 0");
+        names.lines().count()
+    }
+
+    /// A right code, a backup code, or wrong codes under the limit.
+    fn try_one(&self, kind: usize, case: &Case) -> Ended {
+        self.machine
+            .sh("cd /var/lib/pam_mfa && rm -rf /run/pam_mfa state && cp -a /tmp/fresh-state state");
+        let (alice, before) = (&self.alice, self.records());
+        let code = alice.code_at(now() + STEP);
+        let [first, second] = [0, 1].map(|number| alice.backup_codes[number].clone());
+        let (answers, owner) = match kind {
+            0 => (vec![code], first),
+            1 => (vec![first], second),
+            _ => (vec![alice.wrong_code_at(now()), "999999".to_owned()], code),
+        };
+        let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+        let ended = self.run(case, &answers);
+        let what = format!("{case:?} {ended:#?} {:#?}", self.machine.decisions().last());
+        assert!(ended.status < 128 || case.may_die, "died: {what}");
+        assert_eq!(self.records(), before, "{what}");
+        let open = "cd / && find var/lib/pam_mfa $(ls -d run/pam_mfa 2>/dev/null) -perm /077";
+        assert_eq!(self.machine.sh(open), "", "{what}");
+        if kind < 2 {
+            let again = self.lets_in(answers[0]);
+            assert!(!(ended.granted && again), "let in twice: {what}");
+        } else {
+            assert!(!ended.granted, "{what}");
+            let judged = ended.shown.matches("Wrong code.").count();
+            assert!(judged <= self.charged(), "uncounted: {what}");
+        }
+        assert!(self.lets_in(&owner), "the owner is kept out: {what}");
+        ended
+    }
+}
+
+#[test]
+fn limits_that_a_user_sets_on_a_real_su() {
+    need_root!();
+    // The last of each is enough.
+    let sizes = cases_of("fsize", [0, BLOCK - 1, BLOCK]);
+    let ignoring = sizes.clone().into_iter().map(|case| Case {
+        before: "trap '' XFSZ",
+        ..case
+    });
+    // Whom we refuse, su writes into a file of its own, and dies of the signal.
+    let sizes = sizes.into_iter().map(Case::deadly).chain(ignoring);
+    let memory = cases_of("as", [8, 24, 48, 1024].map(|size| size << 20));
+    let limits = [
+        sizes.collect(),
+        cases_of("nofile", [3, 5, 6, 7, 8, 64]),
+        memory.into_iter().map(Case::deadly).collect(),
+        cases_of("nproc", [0, 1000]),
+    ];
+    let each: Vec<_> = (0..3)
+        .flat_map(|kind| limits.each_ref().map(|cases| (kind, cases)))
+        .collect();
+    trace::each(&each, |(kind, cases)| {
+        let su = Su::new();
+        let ended: Vec<_> = cases.iter().map(|case| su.try_one(*kind, case)).collect();
+        let last = ended.last().expect("a case");
+        assert_eq!(last.granted, *kind < 2, "{last:#?}");
+    });
 }

@@ -4,12 +4,16 @@
 use std::{
     fs::{self, File},
     hash::{BuildHasher, RandomState},
+    iter,
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mfa_core::block::{OFFSETS, SIZE, SLOT};
@@ -280,7 +284,7 @@ fn at_the_same_instant_64_users_are_all_let_in() {
         .map(|uid| Member::start(&stage.sandbox, &name(uid)))
         .collect();
     crowd.iter_mut().for_each(Member::reach_the_prompt);
-    for round in 0..rounds().div_ceil(30) {
+    for round in 0..rounds().div_ceil(3) {
         blocks.iter().for_each(|block| stage.rewind(block, round));
         let answers: Vec<_> = users.iter().map(ANSWERS[round % ANSWERS.len()]).collect();
         for (member, answer) in crowd.iter_mut().zip(&answers) {
@@ -377,27 +381,39 @@ struct Round {
     late: usize,
 }
 
+/// How many stages a command is played on at once: it spends its time on ten digests at their full cost,
+/// before it takes the lock.
+const STAGES: usize = 3;
+
 /// Logins and a command of the administrator set out for the lock at the same instant.
-fn while_the_administrator(command: &[&str], is_right: impl Fn(&Round) -> bool) {
+fn while_the_administrator(command: &[&str], is_right: impl Fn(&Round) -> bool + Sync) {
     let _turn = turn();
-    let stage = Stage::new();
-    let _ = stage.enroll("alice", ALICE);
-    let mut crowd = stage.crowd("alice", 6);
-    // A command takes ten digests at their full cost.
-    for number in 0..rounds().div_ceil(12) {
-        let alice = stage.enroll("alice", ALICE);
-        crowd.iter_mut().for_each(Member::begin_anew);
-        let answer = ANSWERS[number % ANSWERS.len()](&alice);
-        let killed = number % 4 == 3;
-        let granted = set_out_together(&stage, command, killed, &mut crowd, &answer);
-        crowd[0].begin_anew();
-        let round = Round {
-            backup: number % ANSWERS.len() == 2,
-            killed,
-            granted,
-            late: enter(&mut crowd[..1], &answer),
-        };
-        assert!(is_right(&round), "round {number}: {round:?}");
+    let next = AtomicUsize::new(0);
+    let play = || {
+        let stage = Stage::new();
+        let _ = stage.enroll("alice", ALICE);
+        let mut crowd = stage.crowd("alice", 6);
+        let numbers = iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        for number in numbers.take_while(|number| *number < rounds()) {
+            let round = play_round(&stage, &mut crowd, command, number);
+            assert!(is_right(&round), "round {number}: {round:?}");
+        }
+    };
+    thread::scope(|scope| (0..STAGES).for_each(|_| drop(scope.spawn(play))));
+}
+
+fn play_round(stage: &Stage, crowd: &mut [Member<'_>], command: &[&str], number: usize) -> Round {
+    let alice = stage.enroll("alice", ALICE);
+    crowd.iter_mut().for_each(Member::begin_anew);
+    let answer = ANSWERS[number % ANSWERS.len()](&alice);
+    let killed = number % 4 == 3;
+    let granted = set_out_together(stage, command, killed, crowd, &answer);
+    crowd[0].begin_anew();
+    Round {
+        backup: number % ANSWERS.len() == 2,
+        killed,
+        granted,
+        late: enter(&mut crowd[..1], &answer),
     }
 }
 
@@ -673,25 +689,10 @@ fn a_login_that_looks_while_the_block_gets_its_name_is_asked_for_one_code() {
         log.to_str().expect("UTF-8"),
     ];
     let mut session = sandbox.client("alice").under(&words).start();
-    let stopped = line_with(&log, "stopped by SIGSTOP");
+    let stopped = trace::stopped(&log);
     rename_block(&sandbox, "new-", "block-");
-    let pid = stopped.split_whitespace().next().expect("a process id");
-    signal(pid.parse().expect("a number"), Signal::SIGCONT);
+    signal(stopped, Signal::SIGCONT);
     assert_eq!(session.prompt().text, "Verification code or backup code: ");
     session.answer(&alice.backup_codes[0]);
     assert!(session.finish().granted());
-}
-
-/// Waits until there is such a line in a file.
-fn line_with(path: &Path, words: &str) -> String {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        let line = text.lines().find(|line| line.contains(words));
-        if let Some(line) = line {
-            return line.to_owned();
-        }
-        assert!(Instant::now() < deadline, "no {words:?} in {text}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -8,18 +8,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mfa_core::charge::{DAYS, PAIRS, day_of};
 use mfa_tests::{
     PASSWORD,
     enrolled::{Enrolled, STEP, now},
     locate,
     machine::Machine,
-    need, need_root, pam,
+    need, need_root,
+    oath::Oath,
+    pam,
     pty::Pty,
     trace::{self, Call},
 };
 
 const STACK: &str = "auth required pam_unix.so\nauth required pam_mfa.so\n";
 const PROMPT: &str = "Verification code or backup code: ";
+/// How the prompts for codes in a row end: the first one, and the next.
+const PROMPTS: [&str; 2] = ["or a backup code: ", "as soon as it changes: "];
 const STOPPED: &str = "stopped by SIGSTOP";
 /// How long a login may take while somebody else is stopped. One that found the lock held took two
 /// seconds only to be refused.
@@ -32,6 +37,12 @@ fn code(alice: &Enrolled) -> String {
     alice.code_at(now() + STEP)
 }
 
+/// So many codes in a row, of which the last is the next one, in one answer.
+fn row(alice: &Enrolled, codes: usize) -> String {
+    let first = now() + STEP - (codes as u64 - 1) * STEP;
+    Oath::new(&alice.secret).codes_from(first, codes).join(" ")
+}
+
 /// A machine where bob knows alice's password, and the owner logs in at the service `test`.
 fn machine() -> (Machine, Enrolled) {
     let (machine, alice) = Machine::with_alice();
@@ -40,8 +51,30 @@ fn machine() -> (Machine, Enrolled) {
     machine.stack("test", "auth required pam_mfa.so\n");
     machine.stack("login", STACK);
     machine.copy_in(&locate::pam_client(), "/tmp/pam-client", "0755");
-    machine.sh("cp -a /var/lib/pam_mfa/state /tmp/fresh-state");
+    keep(&machine);
     (machine, alice)
+}
+
+/// The state as it is now is what [`forget`] goes back to.
+fn keep(machine: &Machine) {
+    machine.sh("rm -rf /tmp/fresh-state && cp -a /var/lib/pam_mfa/state /tmp/fresh-state");
+}
+
+/// Strangers have used up what is free with fewer codes in a row, today and tomorrow.
+fn use_up(machine: &Machine, codes: usize) {
+    let today = day_of(now().cast_signed());
+    let names = (today - DAYS + 1..=today + 1).flat_map(|day| {
+        let guess = (codes > 1).then(|| format!("guess-{day}"));
+        let pairs = if codes > 2 { PAIRS } else { 0 };
+        let pairs = (0..pairs).map(move |number| format!("pair-{day}-{number}"));
+        guess.into_iter().chain(pairs)
+    });
+    let names: Vec<String> = names.collect();
+    machine.sh(&format!(
+        "cd /var/lib/pam_mfa/state/* && touch . {}",
+        names.join(" ")
+    ));
+    keep(machine);
 }
 
 /// Whoever was stopped before is gone, nothing was guessed and nothing was used.
@@ -75,11 +108,20 @@ enum End {
 fn play(su: &mut Pty, answers: &[&str]) -> End {
     let mut answers = answers.iter();
     loop {
-        let waits_for = [STOPPED, "Password: ", PROMPT, "su: ", "+++ exited"];
+        let [first, next] = PROMPTS;
+        let waits_for = [
+            STOPPED,
+            "Password: ",
+            PROMPT,
+            first,
+            next,
+            "su: ",
+            "+++ exited",
+        ];
         match su.expect_any(&waits_for).0 {
             0 => return End::Stopped,
             1 => su.send_line(PASSWORD),
-            2 => match answers.next() {
+            2..=4 => match answers.next() {
                 Some(answer) => su.send_line(answer),
                 None => su.send("\x04"),
             },
@@ -88,10 +130,10 @@ fn play(su: &mut Pty, answers: &[&str]) -> End {
     }
 }
 
-/// The system calls that the module makes for somebody who types a wrong code and then nothing.
-fn calls(machine: &Machine, wrong: &str) -> Vec<Call> {
+/// The system calls that the module makes for somebody who types what is wrong and then nothing.
+fn calls(machine: &Machine, wrong: &[&str]) -> Vec<Call> {
     let mut traced = su(machine, &["-s", "200", "-o", "/tmp/strace"]);
-    assert!(play(&mut traced, &[wrong]) == End::Ended);
+    assert!(play(&mut traced, wrong) == End::Ended);
     let dir = tempfile::tempdir().expect("a directory");
     let log = dir.path().join("strace");
     fs::write(&log, machine.read("/tmp/strace")).expect("copy the log of strace");
@@ -103,34 +145,20 @@ fn calls(machine: &Machine, wrong: &str) -> Vec<Call> {
     calls
 }
 
-fn stopped_at(machine: &Machine, call: &Call, wrong: &str) -> Pty {
+fn stopped_at(machine: &Machine, call: &Call, wrong: &[&str]) -> Pty {
     let inject = format!("inject={}:signal=STOP:when={}", call.name, call.number);
     let traced = format!("trace={}", call.name);
     let mut su = su(machine, &["-s", "0", "-e", &traced, "-e", &inject]);
-    let end = play(&mut su, &[wrong]);
+    let end = play(&mut su, wrong);
     assert!(end == End::Stopped, "{}: {}", call.line, su.transcript());
     su
 }
 
 /// The owner logs in; the PAM code, and how long it took.
-fn log_in(machine: &Machine, answer: &str) -> (i64, Duration) {
-    let words = [
-        "/tmp/pam-client",
-        "--confdir",
-        "/etc/pam.d",
-        "--service",
-        "test",
-        "--user",
-        "alice",
-    ];
+fn log_in(machine: &Machine, answer: &str) -> (i32, Duration) {
     let begin = Instant::now();
-    let shown = machine.run_with(&words, &format!("{{\"text\":\"{answer}\"}}\n"));
-    let took = begin.elapsed();
-    let shown = shown.ok().stdout;
-    let result = r#""call":"authenticate","code":"#;
-    let code = shown.split_once(result).expect("a verdict").1;
-    let code = code.split_once('}').expect("a code").0;
-    (code.parse().expect("a number"), took)
+    let code = machine.log_in("alice", "test", answer);
+    (code, begin.elapsed())
 }
 
 #[track_caller]
@@ -138,20 +166,28 @@ fn assert_gets_in(machine: &Machine, answer: &str, while_stopped: &[Call]) {
     let (code, took) = log_in(machine, answer);
     let log = machine.decisions().pop();
     assert!(
-        code == i64::from(pam::SUCCESS) && took < PROMPTLY,
+        code == pam::SUCCESS && took < PROMPTLY,
         "{code} after {took:?}, {log:?}, while somebody is stopped at one of {while_stopped:#?}"
     );
 }
 
-#[test]
-fn a_su_that_is_stopped_at_any_system_call_keeps_nobody_out() {
+/// Somebody who types this is stopped at every call, where so many codes in a row are asked for.
+fn nobody_is_kept_out(codes: usize, wrong: fn(&Enrolled) -> Vec<String>, seen: &[&str]) {
     need_root!();
     need!("/usr/bin/strace");
     let (machine, alice) = machine();
-    let wrong = alice.wrong_code_at(now());
+    use_up(&machine, codes);
+    let wrong = wrong(&alice);
+    let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
     let calls = calls(&machine, &wrong);
-    for name in ["openat", "getdents64", "connect"] {
-        assert!(calls.iter().any(|call| call.name == name), "{calls:#?}");
+    for words in ["openat(", "connect(", "reason=wrong-code"]
+        .iter()
+        .chain(seen)
+    {
+        assert!(
+            calls.iter().any(|call| call.line.contains(words)),
+            "{words} {calls:#?}"
+        );
     }
     println!("stopped at {} calls", calls.len());
     for some in calls.chunks(AT_ONCE) {
@@ -165,10 +201,39 @@ fn a_su_that_is_stopped_at_any_system_call_keeps_nobody_out() {
             let stopped = threads.into_iter().map(|thread| thread.join());
             stopped.map(|pty| pty.expect("it was stopped")).collect()
         });
-        assert_gets_in(&machine, &code(&alice), some);
+        assert_gets_in(&machine, &row(&alice, codes), some);
         assert_gets_in(&machine, &alice.backup_codes[0], some);
         drop(stopped);
     }
+}
+
+fn wrong(alice: &Enrolled) -> String {
+    alice.wrong_code_at(now())
+}
+
+/// Other six digits than the first that are wrong.
+const OTHER: &str = "999999";
+
+#[test]
+fn a_su_that_is_stopped_at_any_system_call_keeps_nobody_out() {
+    nobody_is_kept_out(1, |alice| vec![wrong(alice)], &["getdents64(", "\"guess-"]);
+}
+
+#[test]
+fn a_su_that_is_stopped_with_two_codes_in_a_row_keeps_nobody_out() {
+    let wrong = |alice: &Enrolled| vec![wrong(alice), OTHER.to_owned()];
+    nobody_is_kept_out(2, wrong, &["getdents64(", "\"pair-"]);
+}
+
+#[test]
+fn a_su_that_is_stopped_with_three_codes_in_a_row_keeps_nobody_out() {
+    let wrong = |alice: &Enrolled| vec![wrong(alice), OTHER.to_owned(), wrong(alice)];
+    nobody_is_kept_out(3, wrong, &["getdents64("]);
+}
+
+#[test]
+fn a_su_that_is_stopped_with_a_wrong_backup_code_keeps_nobody_out() {
+    nobody_is_kept_out(1, |_| vec!["zzzz-zzzz-zzzz".to_owned()], &[]);
 }
 
 #[test]
@@ -177,12 +242,12 @@ fn at_a_real_login_a_stopped_su_is_not_even_noticed() {
     need!("/usr/bin/strace");
     need!("/bin/login");
     let (machine, alice) = machine();
-    let wrong = alice.wrong_code_at(now());
+    let wrong = wrong(&alice);
     // In the middle of the charge: the name is claimed.
-    let calls = calls(&machine, &wrong);
+    let calls = calls(&machine, &[&wrong]);
     let claim = calls.iter().find(|call| call.line.contains("guess-"));
     let claim = claim.expect("a guess is charged");
-    let _stopped = stopped_at(&machine, claim, &wrong);
+    let _stopped = stopped_at(&machine, claim, &[&wrong]);
     for answer in [&code(&alice), &alice.backup_codes[0]] {
         let mut login = machine.spawn_pty("root", &["login", "alice"]);
         login.expect("Password: ");
@@ -214,7 +279,7 @@ fn who_is_stopped_with_a_right_code_holds_the_lock_and_is_named() {
         });
         for answer in [&code(&alice), &alice.backup_codes[0]] {
             let (code, took) = log_in(&machine, answer);
-            assert_eq!(code, i64::from(pam::AUTHINFO_UNAVAIL));
+            assert_eq!(code, pam::AUTHINFO_UNAVAIL);
             assert!(took > PROMPTLY && took < 2 * PROMPTLY, "{took:?}");
             let line = machine.decisions().pop().expect("a line");
             assert!(line.contains(&named), "{named}: {line}");
@@ -227,9 +292,9 @@ fn who_is_stopped_with_a_right_code_holds_the_lock_and_is_named() {
 
     // Ended, it holds nothing, and neither code was used up by the refusals.
     machine.sh(&format!("kill -KILL {}", holder.trim()));
-    assert_eq!(log_in(&machine, &code(&alice)).0, i64::from(pam::SUCCESS));
+    assert_eq!(log_in(&machine, &code(&alice)).0, pam::SUCCESS);
     let (code, _) = log_in(&machine, &alice.backup_codes[0]);
-    assert_eq!(code, i64::from(pam::SUCCESS));
+    assert_eq!(code, pam::SUCCESS);
 }
 
 #[test]
@@ -244,5 +309,5 @@ fn by_force_an_admin_command_ends_a_stopped_su_and_goes_on() {
         .run(&["mfa-admin", "regenerate", "alice", "--yes", "--force"])
         .ok();
     assert_eq!(machine.sh("pgrep -x su || true"), "");
-    assert_eq!(log_in(&machine, &code(&alice)).0, i64::from(pam::SUCCESS));
+    assert_eq!(log_in(&machine, &code(&alice)).0, pam::SUCCESS);
 }

@@ -129,10 +129,9 @@ fn a_configuration_that_is_junk_is_refused_with_the_line() {
 
 /// With no valid slot nothing is known of what was used. That takes three codes in a row, and never
 /// a backup code.
-#[test]
-fn a_block_with_anything_else_in_it_counts_as_lost() {
+fn counts_as_lost(place: Place) {
     let scene = Scene::new();
-    let path = scene.path(Place::Block);
+    let path = scene.path(place);
     let own = fs::read(&path).expect("read the block");
     let [_] = scene.sandbox.enroll_cheaply("bob", 2002, NOW);
     let bobs = fs::read_dir(scene.sandbox.path("var/lib/pam_mfa/state/2002"));
@@ -169,6 +168,17 @@ fn a_block_with_anything_else_in_it_counts_as_lost() {
         .at(later)
         .login("alice", &[&scene.alice.code(2)]);
     assert!(outcome.granted(), "{outcome:#?}");
+}
+
+#[test]
+fn a_block_with_anything_else_in_it_counts_as_lost() {
+    counts_as_lost(Place::Block);
+}
+
+/// It may have been all that knew of a use.
+#[test]
+fn a_twin_with_anything_else_in_it_counts_as_lost() {
+    counts_as_lost(Place::Twin);
 }
 
 /// The block's tests of mfa-core flip one bit; these flip every one.
