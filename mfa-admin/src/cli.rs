@@ -199,8 +199,8 @@ pub struct Enroll {
     /// The login name
     pub user: String,
 
-    /// Name of the machine or company that the authenticator app shows [default: the host name, up to its
-    /// first dot if it is longer than 24 characters]
+    /// Name of the machine or company that the authenticator app shows [default: the host name; of one longer
+    /// than 24 characters the first parts]
     #[arg(long, value_name = "NAME")]
     pub issuer: Option<String>,
 

@@ -26,7 +26,7 @@ impl Names {
         let issuer = options
             .issuer
             .clone()
-            .unwrap_or_else(|| issuer_of(host::name()));
+            .unwrap_or_else(|| issuer_of(&host::name()).to_owned());
         let account = options.label.as_ref().unwrap_or(&options.user).clone();
         check("--issuer", &issuer)?;
         check("--label", &account)?;
@@ -41,9 +41,9 @@ impl Names {
 }
 
 /// What the app shows of a host unless told otherwise.
-pub fn issuer_of(host: String) -> String {
-    match host.split_once('.') {
-        Some((first, _)) if host.len() > LONG_HOST => first.to_owned(),
+pub fn issuer_of(host: &str) -> &str {
+    match host.rsplit_once('.') {
+        Some((shorter, _)) if host.len() > LONG_HOST => issuer_of(shorter),
         _ => host,
     }
 }
@@ -90,22 +90,28 @@ mod tests {
     #[test]
     fn host_and_user_unless_told_otherwise() {
         let names = |options: &[&str]| names(options).unwrap();
-        assert_eq!(names(&[]).issuer, issuer_of(host::name()));
+        assert_eq!(names(&[]).issuer, issuer_of(&host::name()));
         assert_eq!(names(&[]).account, "alice");
         assert_eq!(names(&["--issuer", "My Firm"]).issuer, "My Firm");
         assert_eq!(names(&["--label", "a@b"]).account, "a@b");
     }
 
     #[test]
-    fn a_long_host_name_is_cut_at_its_first_dot() {
-        let issuer = |host: &str| issuer_of(host.to_owned());
-        assert_eq!(
-            issuer("web1.department.exam.org"),
-            "web1.department.exam.org"
-        );
-        assert_eq!(issuer("web1.departments.exam.org"), "web1");
-        let without_dot = "a-host-with-a-name-of-thirty-1";
-        assert_eq!(issuer(without_dot), without_dot);
+    fn of_a_long_host_name_the_first_parts_are_taken() {
+        for (host, issuer) in [
+            ("web1.department.exam.org", "web1.department.exam.org"),
+            ("web1.departments.exam.org", "web1.departments.exam"),
+            (
+                "ip-10-0-12-34.eu-central-1.compute.internal",
+                "ip-10-0-12-34",
+            ),
+            (
+                "a-host-with-a-name-of-thirty-1",
+                "a-host-with-a-name-of-thirty-1",
+            ),
+        ] {
+            assert_eq!(issuer_of(host), issuer);
+        }
     }
 
     #[test]

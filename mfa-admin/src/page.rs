@@ -256,8 +256,8 @@ mod tests {
         let shown = text(&long.lines(None));
         assert!(shown.contains("or give a shorter --issuer."), "{shown}");
         for host in [host, "web1.department.exam.org"] {
-            let issuer = issuer_of(host.to_owned());
-            let usual = page([&issuer, "christopher"], Some((80, 24)), false);
+            let issuer = issuer_of(host);
+            let usual = page([issuer, "christopher"], Some((80, 24)), false);
             assert!(usual.drawing.is_some(), "{issuer}");
         }
     }

@@ -83,10 +83,15 @@ impl Terminal {
         Ok(answer)
     }
 
+    /// Whether somebody types the answers.
+    pub fn has_person(&self) -> bool {
+        self.input.is_terminal()
+    }
+
     /// Asks what nothing is changed without. `options` spare a script the question.
     pub fn need(&mut self, prompt: &str, options: &str) -> Result<Line> {
         let answer = self.ask(prompt)?;
-        answer.with_context(|| match self.input.is_terminal() {
+        answer.with_context(|| match self.has_person() {
             true => BROKEN_OFF.to_owned(),
             false => format!("{BROKEN_OFF}. In scripts add {options}"),
         })

@@ -20,8 +20,8 @@ pub fn verify(terminal: &mut Terminal, page: &Page, pending: &mut Pending) -> Re
             message => terminal.page(&page.lines(message.as_deref()))?,
         }
         let typed = terminal.need("Code from the device: ", "--no-verify and --yes")?;
-        // To press Enter is no try.
-        if typed.trim().is_empty() {
+        // To press Enter is no try; a script would do it for ever.
+        if typed.trim().is_empty() && terminal.has_person() {
             message = Some("Type the code that the device shows.".to_owned());
             continue;
         }

@@ -1,13 +1,13 @@
 //! The one lock of a directory: taken to spend a code and to write a record, gone with the process.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fault::Fault;
 use crate::file::Dir;
@@ -19,6 +19,10 @@ pub const ADMIN_PATIENCE: u32 = 50;
 
 const POLLS_PER_TENTH: u32 = 10;
 const POLL: Duration = Duration::from_millis(10);
+/// In polls.
+const A_SECOND: u32 = 100;
+/// For how many polls force is used: half a minute.
+const FORCE: u32 = 3000;
 
 /// Held by whoever spends a code or replaces a record; gone with the process.
 pub struct Lock {
@@ -38,50 +42,56 @@ impl Drop for Lock {
 /// # Errors
 /// `Busy` names the process that holds it; an absence, if the directory was removed meanwhile.
 pub fn lock(dir: &Dir, patience: u32) -> Result<Lock, Fault> {
-    let handle = dir.handle();
     for _ in 0..patience * POLLS_PER_TENTH {
-        match handle.try_lock() {
-            Ok(()) => return still_there(dir, Lock { handle }),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
-            Err(TryLockError::Error(error)) => {
-                return Err(Fault::io("cannot lock", dir.path())(error));
-            }
+        if let Some(lock) = poll(dir)? {
+            return Ok(lock);
         }
     }
-    Err(Fault::Busy {
-        path: dir.path().to_path_buf(),
-        pid: holder(&handle),
-    })
+    Err(busy(dir))
 }
 
-/// The same; whoever does not let go in time is killed (`SIGKILL`): somebody may have stopped his own `su`, and
-/// the next one after it.
+/// The same; after that for half a minute whoever is stopped while he holds it, or holds it for a second, is killed
+/// (`SIGKILL`): somebody may have stopped his own `su`, and the next one after it.
 ///
 /// # Errors
 /// Those of [`lock`], if the process that holds it cannot be found, or there are ever new ones.
 pub fn lock_by_force(dir: &Dir, patience: u32) -> Result<Lock, Fault> {
-    let mut locked = lock(dir, patience);
-    for _ in 0..patience {
-        match locked {
-            Err(Fault::Busy { pid: Some(pid), .. }) if end(pid, &dir.handle()).is_some() => {
-                locked = lock(dir, 1);
-            }
-            _ => break,
+    match lock(dir, patience) {
+        Err(Fault::Busy { .. }) => {}
+        locked => return locked,
+    }
+    let (mut holder, mut polls) = (None, 0);
+    for _ in 0..FORCE {
+        if let Some(lock) = poll(dir)? {
+            return Ok(lock);
+        }
+        let before = std::mem::replace(&mut holder, holder_of(&dir.handle()));
+        polls = if holder == before { polls + 1 } else { 0 };
+        match holder {
+            Some(pid) if polls >= A_SECOND || is_stopped(pid) => end(pid),
+            _ => {}
         }
     }
-    locked
+    Err(busy(dir))
 }
 
-/// Kills a process if it has the directory open: the number may be another's by now. Nothing that it has open
-/// is touched, for that may be a file system of its own.
-fn end(pid: u32, dir: &File) -> Option<()> {
-    let process = pidfd_open(Pid::from_raw(pid.try_into().ok()?)?, PidfdFlags::empty()).ok()?;
-    let path = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).ok()?;
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-    let mut open = open.flatten().map(|entry| fs::read_link(entry.path()));
-    open.any(|open| open.is_ok_and(|open| open == path))
-        .then_some(())?;
-    pidfd_send_signal(process, Signal::KILL).ok()
+fn poll(dir: &Dir) -> Result<Option<Lock>, Fault> {
+    let handle = dir.handle();
+    match handle.try_lock() {
+        Ok(()) => return still_there(dir, Lock { handle }).map(Some),
+        Err(TryLockError::WouldBlock) => std::thread::sleep(POLL),
+        Err(TryLockError::Error(error)) => {
+            return Err(Fault::io("cannot lock", dir.path())(error));
+        }
+    }
+    Ok(None)
+}
+
+fn busy(dir: &Dir) -> Fault {
+    Fault::Busy {
+        path: dir.path().to_path_buf(),
+        pid: holder_of(&dir.handle()),
+    }
 }
 
 fn still_there(dir: &Dir, lock: Lock) -> Result<Lock, Fault> {
@@ -89,31 +99,38 @@ fn still_there(dir: &Dir, lock: Lock) -> Result<Lock, Fault> {
     dir.is_current().then_some(lock).ok_or_else(gone)
 }
 
-/// The process that holds the lock, as `/proc/locks` has it.
-fn holder(handle: &File) -> Option<u32> {
-    let file = format!("{}:{}", device(handle)?, handle.metadata().ok()?.ino());
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    let line = locks.lines().find(|line| {
-        let mut words = line.split_whitespace();
-        words.any(|word| word == "FLOCK") && words.any(|word| word == file)
-    })?;
-    line.split_whitespace().nth(4)?.parse().ok()
+/// The process that holds the lock. Not as `/proc/locks` has it: that names whoever took it, who may have ended
+/// since, by the number of a file that others can have on the same disk.
+fn holder_of(handle: &File) -> Option<u32> {
+    let path = fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd())).ok()?;
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| holds(*pid, &path).is_some())
 }
 
-/// The device of the file's mount, as `/proc/locks` writes it. stat(2) tells another one on btrfs.
-fn device(handle: &File) -> Option<String> {
-    let own = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
-    let mount = own
-        .lines()
-        .find_map(|line| line.strip_prefix("mnt_id:"))?
-        .trim();
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let mut mounts = mounts.lines().map(|line| line.split(' '));
-    let device =
-        mounts.find_map(|mut words| (words.next() == Some(mount)).then(|| words.nth(1)))??;
-    let (major, minor) = device.split_once(':')?;
-    let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
-    Some(format!("{major:02x}:{minor:02x}"))
+/// Nothing that a process has open is touched, for that may be a file system of its own.
+fn holds(pid: u32, path: &Path) -> Option<()> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let mut ours = open.filter(|fd| fs::read_link(fd.path()).is_ok_and(|open| open == *path));
+    let locks = |fd: DirEntry| {
+        let name = fd.file_name();
+        let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", name.display()));
+        info.is_ok_and(|info| info.lines().any(|line| line.starts_with("lock:")))
+    };
+    ours.any(locks).then_some(())
+}
+
+/// See proc_pid_stat(5).
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    let state = |stat: String| Some(stat.rsplit_once(") ")?.1.starts_with(['T', 't']));
+    stat.ok().and_then(state).unwrap_or_default()
+}
+
+fn end(pid: u32) {
+    // It may have ended by itself.
+    let pid = pid.try_into().ok().and_then(Pid::from_raw);
+    let _ = pid.map(|pid| kill_process(pid, Signal::KILL));
 }
 
 #[cfg(test)]
@@ -122,8 +139,7 @@ mod tests {
     use crate::file::Privacy;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::ExitStatusExt;
-    use std::path::Path;
-    use std::process::{Child, Command, Stdio};
+    use std::process::{Child, Command};
 
     fn dir() -> (tempfile::TempDir, Dir) {
         let dir = tempfile::tempdir().unwrap();
@@ -139,18 +155,20 @@ mod tests {
         flock.spawn().unwrap()
     }
 
+    fn wait_until_it_is_held(dir: &Dir) {
+        while dir.handle().try_lock().is_ok() {
+            dir.handle().unlock().unwrap();
+        }
+    }
+
     #[test]
     fn by_force_it_is_had_from_those_who_wait_for_it_too() {
         let (path, dir) = dir();
         let mut holders = [0; 3].map(|_| holder(path.path()));
-        while dir.handle().try_lock().is_ok() {
-            dir.handle().unlock().unwrap();
-        }
-        assert!(matches!(
-            lock(&dir, 1),
-            Err(Fault::Busy { pid: Some(_), .. })
-        ));
-        drop(lock_by_force(&dir, 5).unwrap());
+        wait_until_it_is_held(&dir);
+        let held = lock(&dir, 1).map(drop);
+        assert!(matches!(held, Err(Fault::Busy { pid: Some(_), .. })));
+        drop(lock_by_force(&dir, 1).unwrap());
         for holder in &mut holders {
             // One that came too late found it free.
             let _ = holder.kill();
@@ -159,24 +177,47 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_have_the_directory_open_is_not_ended() {
+    fn who_has_it_from_somebody_who_ended_is_found() {
         let (path, dir) = dir();
-        let sleep = |stdin: Stdio| {
-            Command::new("sleep")
-                .arg("1000")
-                .stdin(stdin)
-                .spawn()
-                .unwrap()
-        };
-        let (mut other, mut holder) = (
-            sleep(Stdio::null()),
-            sleep(File::open(path.path()).unwrap().into()),
-        );
-        assert_eq!(end(other.id(), &dir.handle()), None);
-        assert_eq!(end(holder.id(), &dir.handle()), Some(()));
-        assert_eq!(holder.wait().unwrap().signal(), Some(9));
-        assert!(other.try_wait().unwrap().is_none());
-        other.kill().unwrap();
-        other.wait().unwrap();
+        // flock(1) ends, and the shell keeps what it locked.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec 9<\"$0\"; flock 9; exec sleep 1000"]);
+        let mut shell = shell.arg(path.path()).spawn().unwrap();
+        wait_until_it_is_held(&dir);
+        while holder_of(&dir.handle()) != Some(shell.id()) {}
+        drop(lock_by_force(&dir, 1).unwrap());
+        assert_eq!(shell.wait().unwrap().signal(), Some(9));
+    }
+
+    #[test]
+    fn who_lets_go_is_not_ended_and_nor_is_who_merely_looks() {
+        let (path, dir) = dir();
+        let mut looks = Command::new("sleep");
+        let looks = looks.arg("1000").stdin(File::open(path.path()).unwrap());
+        let mut looks = looks.spawn().unwrap();
+        // This very process.
+        let held = Dir::open(path.path(), Privacy::Private).unwrap();
+        let held = lock(&held, 1).unwrap();
+        let lets_go = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            drop(held);
+        });
+        drop(lock_by_force(&dir, 1).unwrap());
+        lets_go.join().unwrap();
+        assert!(looks.try_wait().unwrap().is_none());
+        looks.kill().unwrap();
+        looks.wait().unwrap();
+    }
+
+    #[test]
+    fn who_is_stopped_while_he_holds_it_is_ended_at_once() {
+        let (path, dir) = dir();
+        let mut stopped = holder(path.path());
+        wait_until_it_is_held(&dir);
+        let pid = Pid::from_child(&stopped);
+        kill_process(pid, Signal::STOP).unwrap();
+        while !is_stopped(stopped.id()) {}
+        drop(lock_by_force(&dir, 0).unwrap());
+        assert_eq!(stopped.wait().unwrap().signal(), Some(9));
     }
 }

@@ -66,8 +66,15 @@ const MAY_STAY_OUT: [&str; 2] = ["pam_krb5.so", "pam_ldap.so"];
 /// Words with which any of them does: pam_sss(8), pam_krb5(5), pam_winbind(8).
 const STAY_OUT: [&str; 3] = ["ignore_", "minimum_uid=", "unknown_ok"];
 
+/// Words with which another second factor does.
+const OTHERS_STAY_OUT: [&str; 3] = ["localifdown", "nouserok", "nullok"];
+
 fn may_stay_out(entry: &Entry) -> bool {
-    let asked_to = |argument: &String| STAY_OUT.iter().any(|word| argument.starts_with(word));
+    let words = match is_other(entry) {
+        true => OTHERS_STAY_OUT,
+        false => STAY_OUT,
+    };
+    let asked_to = |argument: &String| words.iter().any(|word| argument.starts_with(word));
     MAY_STAY_OUT.iter().any(|name| entry.is(name))
         || matches!(&entry.what, What::Module(_, arguments) if arguments.iter().any(asked_to))
 }

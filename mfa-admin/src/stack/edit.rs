@@ -60,12 +60,8 @@ impl Planned {
         let kept = self.edit.kept(dir);
         // Left by one that was killed before it changed anything.
         remove(&kept)?;
-        // A file of ours with two names is refused by every login.
-        let done = match path.starts_with("/etc/pam_mfa") {
-            true => write_like(&kept, &self.old, path),
-            false => fs::hard_link(path, &kept),
-        };
-        done.with_context(|| format!("cannot keep {} as {}", path.display(), kept.display()))
+        fs::hard_link(path, &kept)
+            .with_context(|| format!("cannot keep {} as {}", path.display(), kept.display()))
     }
 
     /// Makes the edit; [`Planned::keep`] came before.

@@ -119,6 +119,11 @@ fn each_stack_is_seen_through() {
             &["a code alone lets in"],
         ),
         (
+            format!("auth required pam_google_authenticator.so nullok\n{OURS}"),
+            1,
+            &["a code alone lets in"],
+        ),
+        (
             OURS.to_owned(),
             1,
             &[
