@@ -3,6 +3,7 @@
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,13 +100,20 @@ fn still_there(dir: &Dir, lock: Lock) -> Result<Lock, Fault> {
     dir.is_current().then_some(lock).ok_or_else(gone)
 }
 
-/// The process that holds the lock. Not as `/proc/locks` has it: that names whoever took it, who may have ended
-/// since, by the number of a file that others can have on the same disk.
+/// The process that holds the lock. `/proc/locks` alone does not tell: it names whoever took it, who may have
+/// ended since, by the number of a file that others can have on the same disk.
 fn holder_of(handle: &File) -> Option<u32> {
     let path = fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd())).ok()?;
+    let number = format!(":{}", handle.metadata().ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let took = locks.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(4);
+        let (pid, file) = (words.next()?, words.next()?);
+        file.ends_with(&number).then(|| pid.parse().ok())?
+    });
     let processes = fs::read_dir("/proc").ok()?.flatten();
-    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.find(|pid| holds(*pid, &path).is_some())
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    took.chain(pids).find(|pid| holds(*pid, &path).is_some())
 }
 
 /// Nothing that a process has open is touched, for that may be a file system of its own.
