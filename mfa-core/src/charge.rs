@@ -73,7 +73,8 @@ impl Claimed {
     /// Names that never count again, if this is known to be today: those of days long gone. Those of days to come
     /// will: else a clock that is ahead at every start would set the same ones free each time.
     pub fn outdated(&self, today: i64) -> Vec<String> {
-        let counts = |day| day > today.saturating_sub(DAYS);
+        // The clock may still be set back by some seconds, to yesterday.
+        let counts = |day| day > today.saturating_sub(DAYS + 1);
         let is_outdated = |name: &&String| !day_in(name).is_some_and(counts);
         self.0.iter().filter(is_outdated).cloned().collect()
     }
@@ -149,15 +150,16 @@ mod tests {
     #[test]
     fn what_is_outdated() {
         let names = claimed(&[
+            "guess-9",
             "guess-10",
             "guess-11",
             "guess-21",
-            "pair-10-9",
+            "pair-9-9",
             "pair--3-0",
             "pair-junk",
             "guess-",
         ]);
-        let kept = ["guess-11", "guess-21"];
+        let kept = ["guess-10", "guess-11", "guess-21"];
         let outdated = names.outdated(20);
         assert!(
             names

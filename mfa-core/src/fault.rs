@@ -111,7 +111,7 @@ pub enum Fault {
         /// What happened already.
         record: PathBuf,
     },
-    /// More charges than any guesser makes in years.
+    /// More charges of other days than are counted.
     Crowded {
         /// Where they are.
         path: PathBuf,
@@ -328,7 +328,7 @@ impl fmt::Display for Fault {
             Fault::Crowded { path } => write!(
                 f,
                 "there are too many failed attempts of other days in {}: three verification codes in a \
-                 row are asked for until somebody is let in, or, if the clock was ahead, until: \
+                 row are asked for until they were accepted once, or, if the clock was ahead, until: \
                  mfa-admin unlock",
                 path.display()
             ),

@@ -3,7 +3,6 @@
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +19,10 @@ pub const ADMIN_PATIENCE: u32 = 50;
 
 const POLLS_PER_TENTH: u32 = 10;
 const POLL: Duration = Duration::from_millis(10);
-/// In polls.
-const A_SECOND: u32 = 100;
-/// For how many polls force is used: half a minute.
-const FORCE: u32 = 3000;
+/// For how long force is used, in tenths of a second.
+const FORCE: u32 = 300;
+/// After how long, in tenths of a second, whoever holds a user's lock is stuck: a disk takes less to sync.
+pub const STUCK: u32 = 10;
 
 /// Held by whoever spends a code or replaces a record; gone with the process.
 pub struct Lock {
@@ -51,25 +50,25 @@ pub fn lock(dir: &Dir, patience: u32) -> Result<Lock, Fault> {
     Err(busy(dir))
 }
 
-/// The same; after that for half a minute whoever is stopped while he holds it, or holds it for a second, is killed
-/// (`SIGKILL`): somebody may have stopped his own `su`, and the next one after it.
+/// The same; after that for half a minute whoever is stopped while he holds it, or holds it for `stuck` tenths of a
+/// second, is killed (`SIGKILL`): somebody may have stopped his own `su`, and the next one after it.
 ///
 /// # Errors
 /// Those of [`lock`], if the process that holds it cannot be found, or there are ever new ones.
-pub fn lock_by_force(dir: &Dir, patience: u32) -> Result<Lock, Fault> {
+pub fn lock_by_force(dir: &Dir, patience: u32, stuck: u32) -> Result<Lock, Fault> {
     match lock(dir, patience) {
         Err(Fault::Busy { .. }) => {}
         locked => return locked,
     }
     let (mut holder, mut polls) = (None, 0);
-    for _ in 0..FORCE {
+    for _ in 0..FORCE * POLLS_PER_TENTH {
         if let Some(lock) = poll(dir)? {
             return Ok(lock);
         }
         let before = std::mem::replace(&mut holder, holder_of(&dir.handle()));
         polls = if holder == before { polls + 1 } else { 0 };
         match holder {
-            Some(pid) if polls >= A_SECOND || is_stopped(pid) => end(pid),
+            Some(pid) if polls >= stuck * POLLS_PER_TENTH || is_stopped(pid) => end(pid),
             _ => {}
         }
     }
@@ -100,32 +99,53 @@ fn still_there(dir: &Dir, lock: Lock) -> Result<Lock, Fault> {
     dir.is_current().then_some(lock).ok_or_else(gone)
 }
 
-/// The process that holds the lock. `/proc/locks` alone does not tell: it names whoever took it, who may have
-/// ended since, by the number of a file that others can have on the same disk.
+/// The process that holds the lock. `/proc/locks` alone does not tell: whoever took it may have ended, and on btrfs
+/// others can have a file of that number.
 fn holder_of(handle: &File) -> Option<u32> {
     let path = fs::read_link(format!("/proc/self/fd/{}", handle.as_raw_fd())).ok()?;
-    let number = format!(":{}", handle.metadata().ok()?.ino());
+    let file = number(handle)?;
     let locks = fs::read_to_string("/proc/locks").ok()?;
-    let took = locks.lines().filter_map(|line| {
+    let mut asked = Vec::new();
+    locks.lines().find_map(|line| {
         let mut words = line.split_whitespace().skip(4);
-        let (pid, file) = (words.next()?, words.next()?);
-        file.ends_with(&number).then(|| pid.parse().ok())?
-    });
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    took.chain(pids).find(|pid| holds(*pid, &path).is_some())
+        let (pid, locked) = (words.next()?.parse().ok()?, words.next()?);
+        let is_new = locked == file && !asked.contains(&pid);
+        asked.extend(is_new.then_some(pid));
+        (is_new && holds(pid, &path, &file)).then_some(pid)
+    })
+}
+
+/// The file as `/proc/locks` writes it. stat(2) tells another device on btrfs.
+fn number(handle: &File) -> Option<String> {
+    let own = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
+    let field = |name: &str| {
+        own.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    let (mount, inode) = (field("mnt_id:")?, field("ino:")?);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mut mounts = mounts.lines().map(|line| line.split(' '));
+    let device =
+        mounts.find_map(|mut words| (words.next() == Some(mount)).then(|| words.nth(1)))??;
+    let (major, minor) = device.split_once(':')?;
+    let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+    Some(format!("{major:02x}:{minor:02x}:{inode}"))
 }
 
 /// Nothing that a process has open is touched, for that may be a file system of its own.
-fn holds(pid: u32, path: &Path) -> Option<()> {
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-    let mut ours = open.filter(|fd| fs::read_link(fd.path()).is_ok_and(|open| open == *path));
-    let locks = |fd: DirEntry| {
+fn holds(pid: u32, path: &Path, file: &str) -> bool {
+    let locks = |fd: &DirEntry| {
         let name = fd.file_name();
         let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", name.display()));
-        info.is_ok_and(|info| info.lines().any(|line| line.starts_with("lock:")))
+        let mut lines = info.iter().flat_map(|info| info.lines());
+        lines.any(|line| {
+            line.starts_with("lock:") && line.split_whitespace().any(|word| word == file)
+        })
     };
-    ours.any(locks).then_some(())
+    let open = fs::read_dir(format!("/proc/{pid}/fd"));
+    let mut open = open.into_iter().flatten().flatten();
+    open.any(|fd| fs::read_link(fd.path()).is_ok_and(|open| open == *path) && locks(&fd))
 }
 
 /// See proc_pid_stat(5).
@@ -176,25 +196,12 @@ mod tests {
         wait_until_it_is_held(&dir);
         let held = lock(&dir, 1).map(drop);
         assert!(matches!(held, Err(Fault::Busy { pid: Some(_), .. })));
-        drop(lock_by_force(&dir, 1).unwrap());
+        drop(lock_by_force(&dir, 1, STUCK).unwrap());
         for holder in &mut holders {
             // One that came too late found it free.
             let _ = holder.kill();
             holder.wait().unwrap();
         }
-    }
-
-    #[test]
-    fn who_has_it_from_somebody_who_ended_is_found() {
-        let (path, dir) = dir();
-        // flock(1) ends, and the shell keeps what it locked.
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "exec 9<\"$0\"; flock 9; exec sleep 1000"]);
-        let mut shell = shell.arg(path.path()).spawn().unwrap();
-        wait_until_it_is_held(&dir);
-        while holder_of(&dir.handle()) != Some(shell.id()) {}
-        drop(lock_by_force(&dir, 1).unwrap());
-        assert_eq!(shell.wait().unwrap().signal(), Some(9));
     }
 
     #[test]
@@ -210,7 +217,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(500));
             drop(held);
         });
-        drop(lock_by_force(&dir, 1).unwrap());
+        drop(lock_by_force(&dir, 1, STUCK).unwrap());
         lets_go.join().unwrap();
         assert!(looks.try_wait().unwrap().is_none());
         looks.kill().unwrap();
@@ -225,7 +232,7 @@ mod tests {
         let pid = Pid::from_child(&stopped);
         kill_process(pid, Signal::STOP).unwrap();
         while !is_stopped(stopped.id()) {}
-        drop(lock_by_force(&dir, 0).unwrap());
+        drop(lock_by_force(&dir, 0, STUCK).unwrap());
         assert_eq!(stopped.wait().unwrap().signal(), Some(9));
     }
 }

@@ -13,7 +13,7 @@ use crate::block::{self, State};
 use crate::charge::Claimed;
 use crate::fault::{Fault, absent_as_none};
 use crate::file::{Dir, Kept, Privacy};
-use crate::lock::{self, Lock};
+use crate::lock::{self, Lock, STUCK};
 use crate::paths::Root;
 use crate::record::RecordId;
 
@@ -74,7 +74,7 @@ impl StateDir {
 
     /// The same, and ends whoever holds it (see [`lock::lock_by_force`]).
     pub fn lock_by_force(&self, patience: u32) -> Result<Lock, Fault> {
-        lock::lock_by_force(&self.dir, patience)
+        lock::lock_by_force(&self.dir, patience, STUCK)
     }
 
     /// Whether a record was ever active beside this state: its block has its final name.

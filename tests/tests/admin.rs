@@ -1299,7 +1299,7 @@ fn status_and_unlock_tell_why_codes_in_a_row_are_asked_for() {
     let said = sandbox.admin(&["status", "alice"]).ok().stdout;
     assert!(
         said.contains(
-            "until somebody is let in, or, if the clock was ahead, until: mfa-admin unlock"
+            "until they were accepted once, or, if the clock was ahead, until: mfa-admin unlock"
         ),
         "{said}"
     );

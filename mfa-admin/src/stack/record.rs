@@ -46,8 +46,12 @@ pub fn lock(root: &Root) -> Result<Lock, Fault> {
 
 /// The same, and ends whoever holds it: one of us that was stopped must not hold up the way back.
 pub fn lock_by_force(root: &Root) -> Result<Lock, Fault> {
-    lock::lock_by_force(&place(root)?, ADMIN_PATIENCE)
+    lock::lock_by_force(&place(root)?, ADMIN_PATIENCE, STUCK)
 }
+
+/// After how many tenths of a second one of us is stuck: to wait for who puts it back and to ask sshd about
+/// everybody takes less.
+const STUCK: u32 = 200;
 
 fn place(root: &Root) -> Result<Dir, Fault> {
     Dir::make_path(&root.etc(), Privacy::Readable)?;

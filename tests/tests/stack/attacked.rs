@@ -2,7 +2,8 @@
 
 use std::process::Stdio;
 
-use mfa_tests::{need, need_root};
+use mfa_tests::{lock::signal, need, need_root};
+use nix::sys::signal::Signal;
 
 use crate::{LONG, SU, enable, files, machine, stack, su, wait_for_the_keeper};
 
@@ -46,8 +47,11 @@ fn one_of_us_that_was_stopped_does_not_hold_up_the_way_back() {
         .stdout(Stdio::null())
         .spawn()
         .expect("flock");
+    machine.sh("pkill -STOP -x flock");
     wait_for_the_keeper(&machine);
     assert_eq!(machine.read(SU), before);
+    // Who leads into the machine stops with what it leads to.
+    signal(stopped.id(), Signal::SIGCONT);
     stopped.wait().expect("it was ended");
 }
 

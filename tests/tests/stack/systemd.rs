@@ -1,6 +1,7 @@
 //! A real systemd as the first process: who waits lives on, also after a restart of the machine.
 
 use std::{
+    iter,
     process::{Child, Stdio},
     thread,
     time::Duration,
@@ -243,7 +244,10 @@ fn sshd_is_reloaded_as_a_service() {
             "-oStrictHostKeyChecking=no",
             "alice@127.0.0.1",
         ];
-        let tried = booted.run(&words).stderr;
+        // sshd closes its socket for a moment when it reads its configuration again.
+        let mut answers = iter::repeat_with(|| booted.run(&words).stderr).take(200);
+        let tried = answers.find(|said| !said.contains("Connection refused"));
+        let tried = tried.expect("an answer of sshd");
         let line = tried
             .lines()
             .find_map(|line| line.split_once("can continue: "));
