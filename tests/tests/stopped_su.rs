@@ -260,14 +260,20 @@ fn at_a_real_login_a_stopped_su_is_not_even_noticed() {
     }
 }
 
+/// A su to alice with a right code, stopped as it records that.
+fn stopped_with_the_lock(machine: &Machine, alice: &Enrolled) -> Pty {
+    let inject = "inject=fdatasync:signal=STOP:when=1";
+    let mut su = su(machine, &["-e", "trace=fdatasync", "-e", inject]);
+    assert!(play(&mut su, &[&alice.code_at(now())]) == End::Stopped);
+    su
+}
+
 #[test]
 fn who_is_stopped_with_a_right_code_holds_the_lock_and_is_named() {
     need_root!();
     need!("/usr/bin/strace");
     let (machine, alice) = machine();
-    let inject = "inject=fdatasync:signal=STOP:when=1";
-    let mut su = su(&machine, &["-e", "trace=fdatasync", "-e", inject]);
-    assert!(play(&mut su, &[&alice.code_at(now())]) == End::Stopped);
+    let _stopped = stopped_with_the_lock(&machine, &alice);
     let holder = machine.sh("pgrep -x su");
     let named = format!("is locked by process {}", holder.trim());
 
@@ -302,9 +308,7 @@ fn by_force_an_admin_command_ends_a_stopped_su_and_goes_on() {
     need_root!();
     need!("/usr/bin/strace");
     let (machine, alice) = machine();
-    let inject = "inject=fdatasync:signal=STOP:when=1";
-    let mut su = su(&machine, &["-e", "trace=fdatasync", "-e", inject]);
-    assert!(play(&mut su, &[&alice.code_at(now())]) == End::Stopped);
+    let _stopped = stopped_with_the_lock(&machine, &alice);
     machine
         .run(&["mfa-admin", "regenerate", "alice", "--yes", "--force"])
         .ok();
